@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster is one etcd cluster as this process uses it: one connection,
+// one lease and one watch stream, shared by everybody who names the same
+// endpoints and credentials, and closed by the last of them.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dubbogo/gost/log/logger"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
+)
+
+// Cluster is a shared use of an etcd cluster. It is made by Acquire.
+type Cluster struct {
+	// Lease keeps the keys that this process wants in etcd.
+	Lease *lease.Keeper
+	// Watches shares the watches of this process.
+	Watches *listener.Hub
+
+	cfg    Config
+	ctx    context.Context // ends when the last user has left
+	cancel context.CancelFunc
+	users  int // guarded by table.mu
+
+	client  atomic.Pointer[clientv3.Client]
+	dialing chan struct{} // held by the one who connects
+}
+
+// table holds the clusters in use.
+var table = struct {
+	mu   sync.Mutex
+	byID map[id]*Cluster
+}{byID: map[id]*Cluster{}}
+
+// Acquire returns the process's use of the cluster that cfg names. It does no
+// I/O: the connection is made by the first request. Each Acquire is undone by
+// one Release.
+func Acquire(cfg Config) *Cluster {
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	c := table.byID[cfg.id()]
+	if c == nil {
+		c = newCluster(cfg)
+		table.byID[cfg.id()] = c
+	}
+	if c.cfg.Session != cfg.Session {
+		logger.Warnf("[etcdv3] session=%v is not used: this process already has a lease of %v on the same etcd, and one is shared by all", cfg.Session, c.cfg.Session)
+	}
+	c.users++
+	return c
+}
+
+func newCluster(cfg Config) *Cluster {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Cluster{cfg: cfg, ctx: ctx, cancel: cancel, dialing: make(chan struct{}, 1)}
+	c.Lease = lease.New(lease.Config{Dial: c.Client, TTL: cfg.Session, Timeout: cfg.Timeout, Retry: cfg.Retry})
+	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout})
+	return c
+}
+
+// Release undoes one Acquire. The last one gives up the lease, ends the
+// watches and closes the connection, and waits for it until ctx ends.
+func (c *Cluster) Release(ctx context.Context) error {
+	table.mu.Lock()
+	c.users--
+	last := c.users == 0
+	if last {
+		delete(table.byID, c.cfg.id())
+	}
+	table.mu.Unlock()
+	if !last {
+		return nil
+	}
+	err := c.Lease.Close(ctx)
+	c.Watches.Close()
+	c.cancel()
+	c.dialing <- struct{}{} // nobody connects any more
+	if client := c.client.Load(); client != nil {
+		_ = client.Close() // reports the end of the context it was given
+	}
+	return err
+}
+
+// Shutdown gives up the lease of every cluster in use: the keys of this
+// process are gone, while what watches goes on watching. It is for a process
+// that is about to end.
+func Shutdown(ctx context.Context) {
+	table.mu.Lock()
+	clusters := make([]*Cluster, 0, len(table.byID))
+	for _, c := range table.byID {
+		clusters = append(clusters, c)
+	}
+	table.mu.Unlock()
+	for _, c := range clusters {
+		if err := c.Lease.Close(ctx); err != nil {
+			logger.Warnf("[etcdv3] %v", err)
+		}
+	}
+}
+
+// Client returns the connected client, or connects. With a user name that
+// waits for etcd to accept the credentials, at most for the timeout of the
+// configuration; without one it does not wait.
+func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
+	if client := c.client.Load(); client != nil {
+		return client, nil
+	}
+	select {
+	case c.dialing <- struct{}{}:
+		defer func() { <-c.dialing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-c.ctx.Done():
+		return nil, c.ctx.Err()
+	}
+	if client := c.client.Load(); client != nil {
+		return client, nil
+	}
+	client, err := c.connect()
+	if err != nil {
+		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
+	}
+	c.client.Store(client)
+	return client, nil
+}
+
+func (c *Cluster) connect() (*clientv3.Client, error) {
+	cfg := clientv3.Config{
+		Context:     c.ctx,
+		Endpoints:   c.cfg.Endpoints,
+		Username:    c.cfg.Username,
+		Password:    c.cfg.Password,
+		DialTimeout: c.cfg.Timeout,
+		// A dead connection is found within 13 s. etcd does not accept pings
+		// closer than 5 s (--grpc-keepalive-min-time).
+		DialKeepAliveTime:    10 * time.Second,
+		DialKeepAliveTimeout: 3 * time.Second,
+		// A request fails with its cause, rather than after 100 attempts with
+		// "deadline exceeded": what has to be retried is retried by package retry.
+		MaxUnaryRetries: 3,
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			// gRPC's own 120 s between attempts to connect would keep a service
+			// away from etcd long after it is back.
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: 3 * time.Second},
+			MinConnectTimeout: 3 * time.Second,
+		})},
+		Logger: zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
+	}
+	if c.cfg.TLS.Enabled {
+		tls, err := c.cfg.TLS.Config()
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLS = tls
+	}
+	return clientv3.New(cfg)
+}

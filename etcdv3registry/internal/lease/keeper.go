@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package lease keeps the keys that this process wants in etcd: all of them
+// under one lease, put again whenever they are not there.
+//
+// What is wanted is a set. Put, Replace and Delete change the set and wait
+// until etcd agrees; a single goroutine compares the set with what etcd has and
+// writes the difference, in shared transactions. A lost lease, a wiped store or
+// a key deleted by hand are the same event to it: a difference.
+package lease
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// ErrClosed is the result of a Put after Close.
+var ErrClosed = fmt.Errorf("the lease has been given up, this process is shutting down: %w", context.Canceled)
+
+// Key is a key that should exist.
+type Key struct {
+	Name string
+	// Parent is created together with the first key that names it, without a
+	// lease and only if it is absent, and never deleted. Empty: none.
+	Parent string
+	// Persistent keys have no lease: they outlive the process.
+	Persistent bool
+}
+
+// Config is what a Keeper needs.
+type Config struct {
+	// Dial returns the client; it may block until there is one.
+	Dial func(context.Context) (*clientv3.Client, error)
+	// TTL of the lease, in whole seconds at etcd, rounded up.
+	TTL time.Duration
+	// Timeout of one request.
+	Timeout time.Duration
+	// Retry is for changes that somebody waits for. After that they are told,
+	// and the change is retried in the background until it holds.
+	Retry retry.Policy
+	// Backoff is for the background. Nil: from 200 ms to 5 s.
+	Backoff retry.Policy
+}
+
+// Keeper keeps keys. Its methods may be called from any goroutine.
+type Keeper struct {
+	cfg    Config
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	start  sync.Once     // of the writer, by the first change
+	wake   chan struct{} // tells the writer that something is queued
+	done   chan struct{} // closed when the writer has ended
+
+	mu      sync.Mutex
+	entries map[string]*entry // every key that is wanted, or may be in etcd and is not wanted any more
+	queue   []*entry          // what differs from etcd, in the order of the changes
+	away    error             // why etcd does not take changes at the moment; nil: it does
+	closed  bool
+
+	writer writer // belongs to the writer's goroutine
+}
+
+// New makes a Keeper. Nothing is sent, and no goroutine started, before the
+// first change.
+func New(cfg Config) *Keeper {
+	if cfg.Backoff == nil {
+		cfg.Backoff = retry.Backoff(200*time.Millisecond, 5*time.Second)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Keeper{
+		cfg:     cfg,
+		ctx:     ctx,
+		cancel:  cancel,
+		wake:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		entries: map[string]*entry{},
+		writer:  writer{maxOps: maxTxnOps},
+	}
+}
+
+// Put adds a key to what is wanted. Each Put of a key is undone by a Delete of
+// its own.
+func (k *Keeper) Put(key Key) *Change { return k.change("", &key) }
+
+// Replace is Delete of old and Put of key in one transaction of etcd: nobody
+// sees both, or neither.
+func (k *Keeper) Replace(old string, key Key) *Change { return k.change(old, &key) }
+
+// Delete takes keys out of what is wanted; they are deleted unless somebody
+// else in this process put them too. A key that nobody put is left alone.
+func (k *Keeper) Delete(name string) *Change { return k.change(name, nil) }
+
+// Change is a change of what is wanted. It goes on whether somebody waits for
+// it or not.
+type Change struct {
+	waits []chan error // one for each key that etcd does not agree about yet
+	err   error        // known from the start
+}
+
+// Wait returns when etcd agrees. It is for one caller, once.
+//
+// An error that cannot pass (retry.CanPass) means that etcd refused the key;
+// the caller should Delete what it Put. After any other error, the end of ctx
+// included, the change is made as soon as etcd takes it.
+func (c *Change) Wait(ctx context.Context) error {
+	if c.err != nil {
+		return c.err
+	}
+	for _, settled := range c.waits {
+		select {
+		case err := <-settled:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) change(remove string, add *Key) *Change {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := &Change{}
+	if k.closed {
+		if add != nil {
+			c.err = ErrClosed
+		}
+		return c // what was to be deleted went with the lease
+	}
+	changed := []*entry{k.unwantLocked(remove)}
+	if add != nil {
+		changed = append(changed, k.wantLocked(*add))
+		pair(changed[0], changed[1])
+	}
+	for _, e := range changed {
+		if e != nil && !e.settled() {
+			c.waits = append(c.waits, e.waitLocked())
+			k.enqueueLocked(e)
+		}
+	}
+	if len(c.waits) > 0 {
+		// While etcd is known to be away nobody waits for it: those that come one
+		// after another would add up.
+		c.err = k.away
+		k.signal()
+	}
+	return c
+}
+
+func (k *Keeper) signal() {
+	k.start.Do(func() { go k.run() })
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Len is the number of keys that are wanted.
+func (k *Keeper) Len() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := 0
+	for _, e := range k.entries {
+		if e.owners > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Close gives up the lease: the keys under it are gone from etcd when Close
+// returns, those without a lease stay. It waits for etcd until ctx ends; then
+// the lease expires by itself. Only the first call does something.
+func (k *Keeper) Close(ctx context.Context) error {
+	k.mu.Lock()
+	if k.closed {
+		k.mu.Unlock()
+		return nil
+	}
+	k.closed = true
+	for _, e := range k.entries {
+		e.tellLocked(ErrClosed)
+	}
+	k.mu.Unlock()
+
+	k.cancel()
+	k.start.Do(func() { close(k.done) })
+	<-k.done
+	return k.revoke(ctx)
+}

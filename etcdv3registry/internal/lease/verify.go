@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dubbogo/gost/log/logger"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// verification is when, and at which revision of the store, the keys were
+// last seen to be there.
+type verification struct {
+	revision int64
+	at       time.Time
+	off      bool // etcd does not let this user ask
+}
+
+// verify looks whether the keys of a living lease are still there: an operator
+// may have deleted them, or a tool that cleans up. It asks etcd only if the
+// store changed at all since the last time (an idle store costs nothing), and
+// at most once in half a TTL.
+//
+// The revision it notes is that of the keep-alive before the question: what is
+// deleted while the answer is on its way counts as a change for the next time.
+func (k *Keeper) verify(alive *clientv3.LeaseKeepAliveResponse) {
+	v := &k.writer.verified
+	if v.off || alive.ResponseHeader == nil || alive.Revision == v.revision || time.Since(v.at) < k.cfg.TTL/2 {
+		return
+	}
+	err := k.findLost(k.ctx)
+	switch {
+	case err == nil:
+		v.revision, v.at = alive.Revision, time.Now()
+	case retry.LeaseLost(err):
+		k.leaseLost("etcd does not know it")
+	case !retry.CanPass(err) && k.ctx.Err() == nil:
+		v.off = true
+		logger.Warnf("[etcdv3] cannot look whether registered keys were deleted by somebody else, they will not be put again: %v", err)
+	}
+}
+
+// findLost marks what etcd does not have, and queues it.
+func (k *Keeper) findLost(ctx context.Context) error {
+	client, err := k.cfg.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
+	defer cancel()
+	there, err := attached(ctx, client, k.writer.lease)
+	if err != nil {
+		return err
+	}
+	if err := k.addPersistent(ctx, client, there); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	lost := 0
+	for name, e := range k.entries {
+		if e.owners > 0 && e.have && !there[name] {
+			e.have = false
+			lost++
+		}
+	}
+	if lost > 0 {
+		k.writer.lost = lost
+		k.writer.parents = map[string]bool{} // deleted with them, perhaps
+		logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else: registering them again", lost)
+	}
+	k.enqueueUnsettledLocked() // what was refused gets another chance, too
+	return nil
+}
+
+// attached returns the keys under the lease.
+func attached(ctx context.Context, client *clientv3.Client, lease clientv3.LeaseID) (map[string]bool, error) {
+	response, err := client.TimeToLive(ctx, lease, clientv3.WithAttachedKeys())
+	if err != nil {
+		return nil, fmt.Errorf("list the keys of lease %x: %w", lease, err)
+	}
+	there := make(map[string]bool, len(response.Keys))
+	for _, name := range response.Keys {
+		there[string(name)] = true
+	}
+	return there, nil
+}
+
+// addPersistent adds to there the keys without a lease that exist.
+func (k *Keeper) addPersistent(ctx context.Context, client *clientv3.Client, there map[string]bool) error {
+	var gets []clientv3.Op
+	k.mu.Lock()
+	for name, e := range k.entries {
+		if e.owners > 0 && e.key.Persistent {
+			gets = append(gets, clientv3.OpGet(name, clientv3.WithKeysOnly()))
+		}
+	}
+	k.mu.Unlock()
+	for len(gets) > 0 {
+		n := min(len(gets), k.writer.maxOps)
+		response, err := client.Txn(ctx).Then(gets[:n]...).Commit()
+		if err != nil {
+			return fmt.Errorf("look up %d key(s): %w", n, err)
+		}
+		for _, r := range response.Responses {
+			for _, kv := range r.GetResponseRange().Kvs {
+				there[string(kv.Key)] = true
+			}
+		}
+		gets = gets[n:]
+	}
+	return nil
+}

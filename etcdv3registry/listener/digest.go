@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package listener
+
+import (
+	"cmp"
+	"slices"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"dubbo.apache.org/dubbo-go/v3/remoting"
+	"github.com/dubbogo/gost/log/logger"
+)
+
+// thing is what one ID of a View stands for: the keys in etcd, and the one
+// that the listener was told of.
+type thing struct {
+	keys []keyAt // with the revision of their creation; rarely more than one
+	told string  // empty: the listener does not know it
+}
+
+// latest is the key that was created last, or empty if there is none.
+func (t thing) latest() string {
+	if len(t.keys) == 0 {
+		return ""
+	}
+	return slices.MaxFunc(t.keys, func(a, b keyAt) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
+	}).key
+}
+
+// digest takes changes of keys into s.things and returns what that is to the
+// listener, in order, together with the URLs read on the way, by key.
+//
+// One thing may have several keys for a while: a provider that is registered
+// again with other parameters gets a new key as the old one is deleted. To the
+// listener that is an update; deleting the old key last must not remove the
+// provider.
+func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[string]*common.URL) {
+	var (
+		urls    = make(map[string]*common.URL, len(changes))
+		touched = make([]string, 0, len(changes)) // IDs, in order
+	)
+	for _, c := range changes {
+		u := s.read(c.Key)
+		if u == nil {
+			continue
+		}
+		urls[c.Key] = u
+		id := s.view.ID(c.Key, u)
+		t := s.things[id]
+		t.keys = slices.DeleteFunc(t.keys, func(k keyAt) bool { return k.key == c.Key })
+		if !c.Deleted {
+			t.keys = append(t.keys, keyAt{c.Key, c.Created})
+		}
+		s.things[id] = t
+		touched = append(touched, id)
+	}
+	return s.events(touched, urls), urls
+}
+
+// events compares what the listener was told of each thing with what is true
+// now, and takes it as told.
+func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*registry.ServiceEvent {
+	var events []*registry.ServiceEvent
+	for _, id := range ids {
+		t := s.things[id]
+		before, now := t.told, t.latest()
+		t.told = now
+		s.things[id] = t
+		if now == "" {
+			delete(s.things, id)
+		}
+		if before == now {
+			continue
+		}
+		action, key := remoting.EventTypeUpdate, now
+		switch {
+		case before == "":
+			action = remoting.EventTypeAdd
+		case now == "":
+			action, key = remoting.EventTypeDel, before
+		}
+		u := urls[key]
+		if u == nil {
+			u = s.read(key)
+		}
+		events = append(events, event(action, id, u))
+	}
+	return events
+}
+
+// read returns the URL of a key, or nil if the subscription is not about it or
+// it cannot be read.
+func (s *Subscription) read(key string) *common.URL {
+	u, err := s.view.Read(key)
+	if err != nil && s.feed.store.warnOnce(key) {
+		logger.Warnf("[etcdv3] skipping a key that cannot be read as a URL: %q: %v", key, err)
+	}
+	if err != nil {
+		return nil
+	}
+	return u
+}
+
+// event makes what a framework listener is told. Its key is the ID whatever
+// becomes of the URL: the framework's directory merges the consumer's
+// parameters and overrides into it, and must find the invoker again when the
+// provider goes.
+func event(action remoting.EventType, id string, u *common.URL) *registry.ServiceEvent {
+	return &registry.ServiceEvent{Action: action, Service: u, KeyFunc: func(*common.URL) string { return id }}
+}
+
+// flood reports whether changes out of total are better told as one list than
+// one by one.
+func flood(changes, total int) bool {
+	return changes > 64
+}
