@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	defaultPort     = "2379" // as in org.apache.dubbo.registry.etcd.EtcdRegistry
+	acceptedAddress = "host, host:port or [IPv6]:port, with http://, https:// or etcdv3:// before it or nothing, several separated by commas or spaces"
+)
+
+// addresses is a registry's address list, taken apart.
+type addresses struct {
+	endpoints          []string // host:port each, as configured, without duplicates
+	scheme             string   // "http", "https", or empty where none was said
+	username, password string   // from user:password@host, where that was written
+}
+
+// parseAddresses reads the address field of a registry config and Java's
+// backup= parameter, joined by a comma.
+func parseAddresses(list string) (addresses, error) {
+	var a addresses
+	for _, item := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(", ;\t\r\n", r) }) {
+		if err := a.add(item); err != nil {
+			return addresses{}, fmt.Errorf("etcdv3 registry: address %q cannot be used (%w): accepted is %s", redact(item), err, acceptedAddress)
+		}
+	}
+	if len(a.endpoints) == 0 {
+		return addresses{}, fmt.Errorf("etcdv3 registry: no address is configured: accepted is %s", acceptedAddress)
+	}
+	return a, nil
+}
+
+func (a *addresses) add(item string) error {
+	if scheme, rest, ok := strings.Cut(item, "://"); ok {
+		if err := a.setScheme(scheme); err != nil {
+			return err
+		}
+		item = rest
+	}
+	item = strings.TrimSuffix(item, "/")
+	if i := strings.LastIndex(item, "@"); i >= 0 {
+		a.username, a.password, _ = strings.Cut(item[:i], ":")
+		item = item[i+1:]
+	}
+	host, port, err := splitHostPort(item)
+	if err != nil {
+		return err
+	}
+	if endpoint := net.JoinHostPort(host, port); !slices.Contains(a.endpoints, endpoint) {
+		a.endpoints = append(a.endpoints, endpoint)
+	}
+	return nil
+}
+
+func (a *addresses) setScheme(scheme string) error {
+	switch scheme {
+	case "http", "https":
+		if a.scheme != "" && a.scheme != scheme {
+			return errors.New("http:// and https:// are mixed")
+		}
+		a.scheme = scheme
+	case Protocol, "etcd3", "etcd": // dubbo-go's and Java's names of this registry
+	default:
+		return fmt.Errorf("unknown scheme %q", scheme)
+	}
+	return nil
+}
+
+func splitHostPort(s string) (host, port string, err error) {
+	switch {
+	case isIPv6(s):
+		return s, defaultPort, nil
+	case strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]"):
+		host, port = s[1:len(s)-1], defaultPort
+	case !strings.Contains(s, ":"):
+		host, port = s, defaultPort
+	default:
+		if host, port, err = net.SplitHostPort(s); err != nil {
+			var addrErr *net.AddrError
+			if errors.As(err, &addrErr) {
+				err = errors.New(addrErr.Err)
+			}
+			return "", "", err
+		}
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return "", "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
+	}
+	switch {
+	case host == "":
+		return "", "", errors.New("the host is empty")
+	case strings.HasPrefix(s, "[") && !isIPv6(host):
+		return "", "", errors.New("what is in brackets is not an IPv6 address")
+	case strings.ContainsAny(host, `/?#[]\"'<>%{}|^`+"`") && !isIPv6(host):
+		return "", "", errors.New("the host has a character that no host name has")
+	}
+	return host, port, nil
+}
+
+func isIPv6(s string) bool {
+	ip, err := netip.ParseAddr(s)
+	return err == nil && ip.Is6()
+}
+
+// redact hides user names and passwords that were written into an address.
+func redact(address string) string {
+	items := strings.Split(address, ",")
+	for i, item := range items {
+		if at := strings.LastIndex(item, "@"); at >= 0 {
+			scheme, _, ok := strings.Cut(item, "://")
+			if ok {
+				scheme += "://"
+			} else {
+				scheme = ""
+			}
+			items[i] = scheme + "***" + item[at:]
+		}
+	}
+	return strings.Join(items, ",")
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// settings is a registry URL, read and validated.
+type settings struct {
+	cluster cluster.Config
+	root    string        // what every key of this registry begins with: "/dubbo", "/tenant/dubbo"
+	timeout time.Duration // how long a call of the framework waits for etcd
+	check   bool          // fail instead of going on without etcd
+}
+
+// parameter is one entry of the registry's params (or what dubbo-go makes of
+// its config fields) that this registry reads.
+type parameter struct {
+	name     string
+	fallback string // the default, in the form a user would write it
+	accepted string // what an error says is accepted
+	read     func(d *draft, value string) bool
+}
+
+// draft is what the parameters are read into, before they are put together.
+type draft struct {
+	settings
+	group, namespace string
+	retryTimes       int
+	retryInterval    time.Duration
+}
+
+const acceptedDuration = "a duration such as 5s or 1m30s, or a number of milliseconds"
+
+// parameters is the one table of what can be configured; the README shows the
+// same rows. An empty value means the default, as dubbo-go passes fields that
+// were not configured.
+var parameters = []parameter{
+	{constant.RegistryGroupKey, "dubbo", "the first part of every key, without empty path segments",
+		func(d *draft, v string) bool { return readPath(v, &d.group) }},
+	{constant.RegistryNamespaceKey, "", "a key prefix, without empty path segments",
+		func(d *draft, v string) bool { return readPath(v, &d.namespace) }},
+	{constant.RegistryTimeoutKey, "5s", acceptedDuration + ", more than zero",
+		func(d *draft, v string) bool { return readDuration(v, time.Millisecond, &d.timeout) }},
+	{"session", "30s", acceptedDuration + ", at least 1s",
+		func(d *draft, v string) bool { return readDuration(v, time.Second, &d.cluster.Session) }},
+	{"retry.times", strconv.Itoa(retry.DefaultTimes), "a number from 0 to 100",
+		func(d *draft, v string) bool { return readInt(v, 0, 100, &d.retryTimes) }},
+	{"retry.interval", retry.DefaultInterval.String(), acceptedDuration,
+		func(d *draft, v string) bool { return readDuration(v, 0, &d.retryInterval) }},
+	{constant.CheckKey, "false", "true or false",
+		func(d *draft, v string) bool { return readBool(v, &d.check) }},
+	{"ca-cert-file", "", "the path of a PEM file",
+		func(d *draft, v string) bool { d.cluster.TLS.CA = v; return true }},
+	{"tls-cert-file", "", "the path of a PEM file",
+		func(d *draft, v string) bool { d.cluster.TLS.Cert = v; return true }},
+	{"tls-key-file", "", "the path of a PEM file",
+		func(d *draft, v string) bool { d.cluster.TLS.Key = v; return true }},
+	{"tls-server-name", "", "a host name",
+		func(d *draft, v string) bool { d.cluster.TLS.ServerName = v; return true }},
+}
+
+// newSettings reads the URL that dubbo-go hands to a registry's factory. It
+// does no I/O but for reading the TLS files that the URL names.
+//
+// An error names the parameter, the value and what is accepted; parameters
+// that are not in the table are left alone.
+func newSettings(u *common.URL) (settings, error) {
+	location, query, _ := strings.Cut(u.Location, "?")
+	inAddress, err := url.ParseQuery(query)
+	if err != nil {
+		return settings{}, fmt.Errorf("etcdv3 registry: the parameters behind the address %q cannot be read: %w", redact(u.Location), err)
+	}
+	param := func(name string) string {
+		if v := strings.TrimSpace(u.GetParam(name, "")); v != "" {
+			return v
+		}
+		return strings.TrimSpace(inAddress.Get(name))
+	}
+
+	var d draft
+	for _, p := range parameters {
+		value := param(p.name)
+		if value == "" {
+			value = p.fallback
+		}
+		if value != "" && !p.read(&d, value) {
+			return settings{}, fmt.Errorf("etcdv3 registry: parameter %s=%q cannot be used: accepted is %s", p.name, value, p.accepted)
+		}
+	}
+
+	addresses, err := parseAddresses(location + "," + param(constant.BackupKey))
+	if err != nil {
+		return settings{}, err
+	}
+	s := d.settings
+	s.root = joinPath(d.namespace, d.group)
+	s.cluster.Endpoints = addresses.endpoints
+	s.cluster.Username, s.cluster.Password = u.Username, u.Password
+	if u.Username == "" {
+		s.cluster.Username, s.cluster.Password = addresses.username, addresses.password
+	}
+	if s.cluster.Username != "" && s.cluster.Password == "" {
+		return settings{}, fmt.Errorf("etcdv3 registry: user name %q is configured without a password", s.cluster.Username)
+	}
+	s.cluster.Timeout = s.timeout
+	s.cluster.Retry = retry.NTimes(d.retryTimes, d.retryInterval)
+	s.cluster.TLS.Enabled, err = wantsTLS(s.cluster.TLS, addresses.scheme)
+	return s, err
+}
+
+// wantsTLS decides by the files configured and the scheme written whether
+// connections use TLS, and reads the files once, so that a mistake in them is
+// told when the service starts.
+func wantsTLS(files cluster.TLS, scheme string) (bool, error) {
+	configured := files != (cluster.TLS{})
+	switch {
+	case (files.Cert == "") != (files.Key == ""):
+		return false, fmt.Errorf("etcdv3 registry: tls-cert-file=%q and tls-key-file=%q go together: configure both or none", files.Cert, files.Key)
+	case configured && scheme == "http":
+		return false, errors.New("etcdv3 registry: TLS is configured for an address that says http://: write https:// or no scheme")
+	case !configured && scheme != "https":
+		return false, nil
+	}
+	if _, err := files.Config(); err != nil {
+		return false, fmt.Errorf("etcdv3 registry: %w", err)
+	}
+	return true, nil
+}
+
+// readPath accepts a path with or without slashes around it.
+func readPath(v string, into *string) bool {
+	v = strings.Trim(v, "/")
+	*into = v
+	return v != "" && !slices.Contains(strings.Split(v, "/"), "")
+}
+
+func joinPath(parts ...string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		if p != "" {
+			b.WriteString("/" + p)
+		}
+	}
+	return b.String()
+}
+
+// readDuration accepts a Go duration or, as in Dubbo for Java, a bare number
+// of milliseconds.
+func readDuration(v string, atLeast time.Duration, into *time.Duration) bool {
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		ms, numErr := strconv.ParseInt(v, 10, 64)
+		if numErr != nil || ms > math.MaxInt64/int64(time.Millisecond) {
+			return false
+		}
+		d = time.Duration(ms) * time.Millisecond
+	}
+	*into = d
+	return d >= atLeast && d >= 0
+}
+
+func readInt(v string, atLeast, atMost int, into *int) bool {
+	n, err := strconv.Atoi(v)
+	*into = n
+	return err == nil && n >= atLeast && n <= atMost
+}
+
+func readBool(v string, into *bool) bool {
+	b, err := strconv.ParseBool(v)
+	*into = b
+	return err == nil
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"context"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common/extension"
+	// dubbo-go's own extension of the same name is set in its init: importing it
+	// makes sure that it comes first and is replaced, not the other way round.
+	_ "dubbo.apache.org/dubbo-go/v3/registry/etcdv3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+)
+
+// Protocol is what a registry config names to use this registry.
+const Protocol = "etcdv3"
+
+// shutdownTimeout bounds how long a stopping process waits for etcd to take
+// the lease back; after that it expires.
+const shutdownTimeout = 5 * time.Second
+
+func init() {
+	extension.SetRegistry(Protocol, newRegistry)
+	// The framework destroys no registry. This is its only call on the way out,
+	// after the services have been unregistered and the last requests answered.
+	extension.AddCustomShutdownCallback(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		defer cancel()
+		cluster.Shutdown(ctx)
+	})
+}

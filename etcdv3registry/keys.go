@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
+)
+
+// The categories of org.apache.dubbo.common.constants.RegistryConstants.
+const (
+	providers     = "providers"
+	consumers     = "consumers"
+	routers       = "routers"
+	configurators = "configurators"
+)
+
+var categories = []string{providers, consumers, routers, configurators}
+
+// javaEncoding is what java.net.URLEncoder writes where Go's QueryEscape
+// writes something else: the same URL must be the same key.
+var javaEncoding = strings.NewReplacer("~", "%7E", "%2A", "*")
+
+func encode(s string) string { return javaEncoding.Replace(url.QueryEscape(s)) }
+
+// keyOf maps a URL that the framework registers to its key, as
+// org.apache.dubbo.registry.etcd.EtcdRegistry.toUrlPath does:
+//
+//	/<group>/<interface>/<category>/<encoded URL>
+//
+// The interface key above it is what dubbo-admin finds services by.
+func keyOf(root string, u *common.URL) (lease.Key, error) {
+	service := u.Service()
+	if service == "" {
+		return lease.Key{}, fmt.Errorf("%q names no service: it has neither an interface parameter nor a path", u.Protocol+"://"+u.Address())
+	}
+	category := categoryOf(u)
+	parent := root + "/" + encode(service)
+	return lease.Key{
+		Name:       parent + "/" + category + "/" + encode(registeredURL(u, category)),
+		Parent:     parent,
+		Persistent: !u.GetParamBool("dynamic", true),
+	}, nil
+}
+
+// categoryOf says in which category a URL is registered: the one it names, or
+// else the one of its role (dubbo-go) or side (Java), or else providers.
+func categoryOf(u *common.URL) string {
+	if category := u.GetParam(constant.CategoryKey, ""); category != "" {
+		return category
+	}
+	if role, err := strconv.Atoi(u.GetParam(constant.RegistryRoleKey, "")); err == nil && role >= 0 && role < len(common.DubboNodes) {
+		return common.DubboNodes[role]
+	}
+	switch {
+	case u.GetParam(constant.SideKey, "") == constant.SideConsumer, u.Protocol == constant.Consumer:
+		return consumers
+	case u.Protocol == constant.OverrideProtocol:
+		return configurators
+	default:
+		return providers
+	}
+}
+
+// registeredURL writes the URL the way registry.BaseRegistry of dubbo-go and
+// URL.toFullString of Java do: sorted parameters, not encoded by themselves
+// (the whole becomes one encoded path segment).
+func registeredURL(u *common.URL, category string) string {
+	params := u.CopyParams()
+	if params == nil {
+		params = url.Values{}
+	}
+	protocol := u.Protocol
+	setDefault := func(name, value string) {
+		if params.Get(name) == "" {
+			params.Set(name, value)
+		}
+	}
+	switch category {
+	case providers:
+		params.Set(constant.AnyhostKey, "true")
+		if len(u.Methods) > 0 {
+			params.Set(constant.MethodsKey, strings.Join(u.Methods, ","))
+		}
+	case consumers:
+		setDefault(constant.ProtocolKey, protocol)
+		setDefault(constant.CategoryKey, consumers)
+		setDefault(constant.CheckKey, "false")
+		protocol = constant.Consumer
+	}
+
+	var b strings.Builder
+	b.WriteString(protocol + "://")
+	if u.Username != "" || u.Password != "" {
+		b.WriteString(u.Username + ":" + u.Password + "@")
+	}
+	b.WriteString(hostPort(u) + "/" + strings.TrimPrefix(u.Path, "/"))
+	separator := byte('?')
+	for _, name := range sortedNames(params) {
+		if value := params.Get(name); value != "" {
+			b.WriteByte(separator)
+			b.WriteString(name + "=" + value)
+			separator = '&'
+		}
+	}
+	return b.String()
+}
+
+func sortedNames(params url.Values) []string {
+	names := make([]string, 0, len(params))
+	for name := range params {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func hostPort(u *common.URL) string {
+	host := u.Ip
+	if host == "" {
+		host = common.GetLocalIp()
+	}
+	if u.Port != "" {
+		return net.JoinHostPort(host, u.Port)
+	}
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+// splitKey takes a key apart: the segments behind the root. ok is false for
+// what is not an entry of a category: the interface keys, and what else may
+// share the root (configuration, mappings).
+func splitKey(root, key string) (category, encoded string, ok bool) {
+	rest, ok := strings.CutPrefix(key, root+"/")
+	if !ok {
+		return "", "", false
+	}
+	_, rest, ok = strings.Cut(rest, "/")
+	if !ok {
+		return "", "", false
+	}
+	category, encoded, ok = strings.Cut(rest, "/")
+	return category, encoded, ok && slices.Contains(categories, category)
+}
+
+// parseURL reads the last segment of a key, written by whichever client. The
+// URL has the category of its key, if it names none itself.
+func parseURL(category, encoded string) (*common.URL, error) {
+	if strings.Contains(encoded, "/") {
+		return nil, errors.New("the URL in it is not percent-encoded")
+	}
+	raw, err := url.QueryUnescape(encoded)
+	if err != nil {
+		return nil, err
+	}
+	address, query, _ := strings.Cut(raw, "?")
+	if !strings.Contains(address, "://") {
+		return nil, errors.New("there is no protocol:// in it")
+	}
+	if strings.ContainsAny(query, "%+;#") {
+		// common.NewURL decodes the parameters a second time; the writer, Java's
+		// or ours, encoded them once.
+		encoded = url.QueryEscape(address + "?" + encodeParams(query))
+	}
+	u, err := common.NewURL(encoded)
+	if err != nil {
+		return nil, err
+	}
+	if u.Protocol == "" {
+		return nil, errors.New("the protocol in it is empty")
+	}
+	if u.Ip == "" { // NewURL leaves it so where there is no port
+		u.Ip = strings.Trim(u.Location, "[]")
+	}
+	switch {
+	case category == providers && u.Ip == "":
+		return nil, errors.New("the provider in it has no address")
+	case category != providers && u.GetParam(constant.CategoryKey, "") == "":
+		u.SetParam(constant.CategoryKey, category)
+	}
+	return u, nil
+}
+
+// encodeParams encodes the names and values of a query that was written
+// without.
+func encodeParams(query string) string {
+	params := strings.Split(query, "&")
+	for i, param := range params {
+		name, value, _ := strings.Cut(param, "=")
+		params[i] = url.QueryEscape(name) + "=" + url.QueryEscape(value)
+	}
+	return strings.Join(params, "&")
+}

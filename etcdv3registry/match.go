@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"slices"
+	"strings"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
+)
+
+// query is what a subscription's URL asks for.
+type query struct {
+	service    string // or *
+	categories []string
+	group      []string // or *
+	version    string   // or *
+	classifier string   // or *, or empty for any
+	disabled   bool     // disabled entries as well
+	protocols  []string // empty: any
+}
+
+func newQuery(u *common.URL) query {
+	return query{
+		service:    u.Service(),
+		categories: splitList(u.GetParam(constant.CategoryKey, constant.DefaultCategory)),
+		group:      strings.Split(strings.ReplaceAll(u.GetParam(constant.GroupKey, ""), " ", ""), ","),
+		version:    u.GetParam(constant.VersionKey, ""),
+		classifier: u.GetParam(constant.ClassifierKey, constant.AnyValue),
+		disabled:   u.GetParam(constant.EnabledKey, "") == constant.AnyValue,
+		protocols:  protocolsOf(u),
+	}
+}
+
+// protocolsOf returns the RPC protocols that a subscription names: by its own
+// protocol, as dubbo-go's references do, or by a parameter.
+func protocolsOf(u *common.URL) []string {
+	switch u.Protocol {
+	case "", constant.Consumer, constant.ProviderProtocol, constant.AnyValue, constant.EmptyProtocol, "admin", Protocol:
+		names := splitList(u.GetParam(constant.ProtocolKey, ""))
+		return slices.DeleteFunc(names, func(n string) bool {
+			return slices.Contains([]string{constant.AnyValue, constant.Consumer, constant.ProviderProtocol}, n)
+		})
+	default:
+		return []string{u.Protocol}
+	}
+}
+
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// prefix is where the keys are that the query is about: those of one category
+// of one service, where it is that specific, so that the churn of the others
+// does not come over the wire.
+func (q query) prefix(root string) string {
+	if q.service == constant.AnyValue {
+		return root + "/"
+	}
+	prefix := root + "/" + encode(q.service) + "/"
+	if len(q.categories) == 1 && slices.Contains(categories, q.categories[0]) {
+		prefix += q.categories[0] + "/"
+	}
+	return prefix
+}
+
+// view reads the keys under the prefix for one subscription.
+func (q query) view(root string) listener.View {
+	return listener.View{
+		Read: func(key string) (*common.URL, error) {
+			category, encoded, ok := splitKey(root, key)
+			if !ok || !q.wantsCategory(category) {
+				return nil, nil
+			}
+			u, err := parseURL(category, encoded)
+			if err != nil || !q.matches(u, category) {
+				return nil, err
+			}
+			return u, nil
+		},
+		ID: func(key string, u *common.URL) string {
+			if category, _, _ := splitKey(root, key); category == providers && q.service != constant.AnyValue {
+				// What the framework's directory tells providers apart by: the
+				// address and the start of the process, but no other parameter.
+				return u.GetCacheInvokerMapKey()
+			}
+			return key
+		},
+	}
+}
+
+// matches is org.apache.dubbo.common.utils.UrlUtils.isMatch, and the protocol:
+// a directory must not be handed invokers of another one than it refers to.
+func (q query) matches(u *common.URL, category string) bool {
+	service := u.Service()
+	if q.service != constant.AnyValue && service != constant.AnyValue && service != q.service {
+		return false
+	}
+	if !q.wantsCategory(u.GetParam(constant.CategoryKey, constant.DefaultCategory)) {
+		return false
+	}
+	if !q.disabled && !u.GetParamBool(constant.EnabledKey, true) {
+		return false
+	}
+	if category == providers && len(q.protocols) > 0 && !slices.Contains(q.protocols, u.Protocol) {
+		return false
+	}
+	group := u.GetParam(constant.GroupKey, "")
+	classifier := u.GetParam(constant.ClassifierKey, constant.AnyValue)
+	return (slices.Contains(q.group, constant.AnyValue) || slices.Contains(q.group, group)) &&
+		(q.version == constant.AnyValue || q.version == u.GetParam(constant.VersionKey, "")) &&
+		(q.classifier == constant.AnyValue || q.classifier == classifier)
+}
+
+// wantsCategory is UrlUtils.isMatchCategory: a list, * for all, or exclusions
+// such as -consumers.
+func (q query) wantsCategory(category string) bool {
+	switch {
+	case slices.Contains(q.categories, constant.AnyValue):
+		return true
+	case slices.ContainsFunc(q.categories, func(c string) bool { return strings.HasPrefix(c, constant.RemoveValuePrefix) }):
+		return !slices.Contains(q.categories, constant.RemoveValuePrefix+category)
+	default:
+		return slices.Contains(q.categories, category)
+	}
+}

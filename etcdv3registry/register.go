@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"fmt"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/metrics"
+	metricsRegistry "dubbo.apache.org/dubbo-go/v3/metrics/registry"
+	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// Register puts the URL's key into etcd, and keeps it there until UnRegister
+// or Destroy. A provider that is registered already, with other parameters, is
+// replaced in one transaction.
+//
+// It waits for etcd at most registry.timeout. If etcd is away it returns nil,
+// logs a warning, and the key is put when etcd is back; with check=true in the
+// registry's params that is an error and nothing is kept. What etcd refuses
+// (permission, credentials) is always an error.
+func (r *Registry) Register(u *common.URL) error {
+	start := time.Now()
+	err := r.register(u)
+	metrics.Publish(metricsRegistry.NewRegisterEvent(err == nil, start))
+	if err != nil {
+		return fmt.Errorf("etcdv3 registry: register %s: %w", u.Key(), err)
+	}
+	return nil
+}
+
+func (r *Registry) register(u *common.URL) error {
+	key, err := keyOf(r.settings.root, u)
+	if err != nil {
+		return err
+	}
+	slot := slotOf(u, key)
+	change, err := r.want(slot, key)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := r.waiting()
+	defer cancel()
+	switch err = change.Wait(ctx); {
+	case err == nil:
+		return nil
+	case retry.CanPass(err) && !r.settings.check:
+		logger.Warnf("[etcdv3] %s is not registered yet, it will be as soon as etcd at %v takes it: %v", u.Key(), r.settings.cluster.Endpoints, err)
+		return nil
+	default:
+		r.unwant(slot, key)
+		return err
+	}
+}
+
+// want notes the key as registered and starts the change that makes it so.
+func (r *Registry) want(slot string, key lease.Key) (*lease.Change, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, err := r.useLocked()
+	if err != nil {
+		return nil, err
+	}
+	old, registered := r.registered[slot]
+	r.registered[slot] = key
+	if !registered {
+		return c.Lease.Put(key), nil
+	}
+	return c.Lease.Replace(old.Name, key), nil // if it is the same key, nothing is written
+}
+
+// unwant undoes want, unless the slot has been taken by another key since.
+func (r *Registry) unwant(slot string, key lease.Key) *lease.Change {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.registered[slot] != key {
+		return nil
+	}
+	delete(r.registered, slot)
+	return r.cluster.Lease.Delete(key.Name)
+}
+
+// UnRegister deletes the URL's key, and no other: not the one that has
+// replaced it. A URL that is not registered is ignored. It waits for etcd as
+// Register does; if etcd is away the key is deleted when it is back, or goes
+// with the lease.
+func (r *Registry) UnRegister(u *common.URL) error {
+	if err := r.unregister(u); err != nil {
+		return fmt.Errorf("etcdv3 registry: unregister %s: %w", u.Key(), err)
+	}
+	return nil
+}
+
+func (r *Registry) unregister(u *common.URL) error {
+	key, err := keyOf(r.settings.root, u)
+	if err != nil {
+		return err
+	}
+	change := r.unwant(slotOf(u, key), key)
+	if change == nil {
+		return nil
+	}
+	ctx, cancel := r.waiting()
+	defer cancel()
+	if err = change.Wait(ctx); err != nil && retry.CanPass(err) && !r.settings.check {
+		logger.Warnf("[etcdv3] %s is still registered, it will not be as soon as etcd at %v takes that: %v", u.Key(), r.settings.cluster.Endpoints, err)
+		return nil
+	}
+	return err
+}
+
+// slotOf tells what replaces what: a provider is one per protocol, address,
+// service, group and version, whatever its other parameters. Everything else
+// (two references of one process to the same service, overrides) stands for
+// itself.
+func slotOf(u *common.URL, key lease.Key) string {
+	if categoryOf(u) == providers {
+		return u.Key()
+	}
+	return key.Name
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
+)
+
+var errDestroyed = errors.New("etcdv3 registry: it has been destroyed")
+
+// Registry is the interface-level registry.
+//
+// Of the framework's BaseRegistry it uses the URL and the life (GetURL,
+// IsAvailable, Done). What BaseRegistry does with registrations and
+// subscriptions is overridden: it refuses to register a service again, which a
+// provider does after an override; it has one URL to a path, where Java has a
+// category and a role; it delivers one event at a time to a directory that
+// takes seconds for a few thousand; and it forgets what could not be done.
+type Registry struct {
+	registry.BaseRegistry
+	settings settings
+
+	mu            sync.Mutex // guards what follows
+	cluster       *cluster.Cluster
+	destroyed     bool
+	registered    map[string]lease.Key // by slot
+	subscriptions map[subscriptionID]*listener.Subscription
+}
+
+// newRegistry is the framework's factory. The framework calls it for every
+// export, reference and shutdown and forgets all results but the first, so it
+// only reads the URL: whatever costs something is shared, and acquired by the
+// first use.
+func newRegistry(u *common.URL) (registry.Registry, error) {
+	s, err := newSettings(u)
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{
+		settings:      s,
+		registered:    map[string]lease.Key{},
+		subscriptions: map[subscriptionID]*listener.Subscription{},
+	}
+	r.InitBaseRegistry(u, nil)
+	return r, nil
+}
+
+// useLocked returns the cluster, acquired by the first use.
+func (r *Registry) useLocked() (*cluster.Cluster, error) {
+	if r.destroyed {
+		return nil, errDestroyed
+	}
+	if r.cluster == nil {
+		r.cluster = cluster.Acquire(r.settings.cluster)
+	}
+	return r.cluster, nil
+}
+
+// waiting returns the context of a call of the framework.
+func (r *Registry) waiting() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), r.settings.timeout)
+}
+
+// Destroy ends the subscriptions and deletes what this registry registered,
+// but for what has dynamic=false. The last registry of the process on this
+// etcd gives up the lease and closes the connection. It waits for etcd at most
+// registry.timeout. Calling it again does nothing.
+func (r *Registry) Destroy() {
+	r.mu.Lock()
+	if r.destroyed {
+		r.mu.Unlock()
+		return
+	}
+	r.destroyed = true
+	close(r.Done())
+	c := r.cluster
+	var changes []*lease.Change
+	for _, key := range r.registered {
+		if !key.Persistent {
+			changes = append(changes, c.Lease.Delete(key.Name))
+		}
+	}
+	subscriptions := r.subscriptions
+	r.registered, r.subscriptions = nil, nil
+	r.mu.Unlock()
+
+	for _, s := range subscriptions {
+		s.Close()
+	}
+	if c == nil {
+		return
+	}
+	ctx, cancel := r.waiting()
+	defer cancel()
+	var err error
+	for _, change := range changes {
+		err = errors.Join(err, change.Wait(ctx))
+	}
+	if err = errors.Join(err, c.Release(ctx)); err != nil {
+		logger.Warnf("[etcdv3] destroy the registry at %v: %v", r.settings.cluster.Endpoints, err)
+	}
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/metrics"
+	metricsRegistry "dubbo.apache.org/dubbo-go/v3/metrics/registry"
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// subscriptionID tells subscriptions apart: by the listener, and by those
+// parts of the URL that decide what it hears.
+type subscriptionID struct {
+	query    string
+	listener registry.NotifyListener
+}
+
+// LoadSubscribeInstances delivers what the URL asks for, as of now, in one
+// NotifyAll before it returns. The Subscribe that follows goes on from there.
+//
+// It waits for etcd at most registry.timeout. If etcd is away it returns nil
+// and logs a warning: the list is delivered after Subscribe, when etcd is back.
+// With check=true in the registry's params that is an error; what etcd refuses
+// (permission, credentials) always is.
+func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListener) error {
+	s, err := r.subscription(u, l)
+	if err != nil {
+		return fmt.Errorf("etcdv3 registry: load %s: %w", u.ServiceKey(), err)
+	}
+	ctx, cancel := r.waiting()
+	defer cancel()
+	err = s.Load(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case retry.CanPass(err) && !r.settings.check:
+		logger.Warnf("[etcdv3] there are no providers of %s yet: etcd at %v has not answered, the list follows when it does: %v",
+			u.ServiceKey(), r.settings.cluster.Endpoints, err)
+		return nil
+	default:
+		return fmt.Errorf("etcdv3 registry: load %s from etcd at %v: %w", u.ServiceKey(), r.settings.cluster.Endpoints, err)
+	}
+}
+
+// Subscribe tells the listener what the URL asks for, and every change of it,
+// until UnSubscribe or Destroy. It returns at once; while etcd is away the
+// listener keeps what it was told. The listener is called from one goroutine
+// at a time. Subscribing again does nothing.
+func (r *Registry) Subscribe(u *common.URL, l registry.NotifyListener) error {
+	s, err := r.subscription(u, l)
+	metrics.Publish(metricsRegistry.NewSubscribeEvent(err == nil))
+	if err != nil {
+		return fmt.Errorf("etcdv3 registry: subscribe to %s: %w", u.ServiceKey(), err)
+	}
+	s.Start()
+	return nil
+}
+
+// UnSubscribe ends one subscription: that of this listener to this URL. When
+// it has returned the listener is not called any more, unless UnSubscribe was
+// called from inside a notification, which then ends by itself. What is not
+// subscribed is ignored.
+func (r *Registry) UnSubscribe(u *common.URL, l registry.NotifyListener) error {
+	id, err := idOf(newQuery(u), l)
+	if err != nil {
+		return fmt.Errorf("etcdv3 registry: unsubscribe from %s: %w", u.ServiceKey(), err)
+	}
+	r.mu.Lock()
+	s := r.subscriptions[id]
+	delete(r.subscriptions, id)
+	r.mu.Unlock()
+	if s != nil {
+		s.Close()
+	}
+	return nil
+}
+
+// subscription returns the one subscription of this listener to this URL.
+func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (*listener.Subscription, error) {
+	q := newQuery(u)
+	id, err := idOf(q, l)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, err := r.useLocked()
+	if err != nil {
+		return nil, err
+	}
+	s := r.subscriptions[id]
+	if s == nil {
+		s = c.Watches.Subscribe(q.prefix(r.settings.root), q.view(r.settings.root), l)
+		r.subscriptions[id] = s
+	}
+	return s, nil
+}
+
+func idOf(q query, l registry.NotifyListener) (subscriptionID, error) {
+	switch {
+	case q.service == "":
+		return subscriptionID{}, errors.New("the URL names no service: it has neither an interface parameter nor a path")
+	case l == nil:
+		return subscriptionID{}, errors.New("there is no listener")
+	case !reflect.ValueOf(l).Comparable():
+		return subscriptionID{}, fmt.Errorf("the listener is a %T, which cannot be compared and so not be unsubscribed: use a pointer", l)
+	}
+	return subscriptionID{query: fmt.Sprintf("%#v", q), listener: l}, nil
+}
