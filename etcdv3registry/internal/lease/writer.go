@@ -251,7 +251,6 @@ func (k *Keeper) ensureLease(ctx context.Context, client *clientv3.Client) error
 	w.lease = granted.ID
 	k.mu.Unlock()
 	w.keepAlive, w.endLease = responses, end
-	w.parents = map[string]bool{}
 	w.verified = verification{at: time.Now()}
 	logger.Infof("[etcdv3] took lease %x of %d s", granted.ID, granted.TTL)
 	return nil
@@ -278,6 +277,7 @@ func (k *Keeper) leaseLost(why string) {
 	w.endLease()
 	lease := w.lease
 	w.keepAlive = nil
+	w.parents = map[string]bool{} // gone as well, if the store was wiped
 	k.mu.Lock()
 	w.lease = clientv3.NoLease
 	for _, e := range k.entries {

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdtest
+
+// Option changes how a server is run.
+type Option func(*config)
+
+type config struct {
+	ca    *CA      // nil for a server without TLS
+	flags []string // after the package's own, which they override
+}
+
+func newConfig(opts []Option) config {
+	var cfg config
+	for _, opt := range opts {
+		opt(&cfg)
+	}
+	return cfg
+}
+
+// WithFlags adds command line flags of etcd, such as
+// "--auto-compaction-retention=1". A flag that this package sets too is
+// overridden; its addresses and its data directory must be left alone.
+func WithFlags(flags ...string) Option {
+	return func(cfg *config) { cfg.flags = append(cfg.flags, flags...) }
+}
+
+// WithTLS has the server speak TLS to its clients, with a certificate that ca
+// issues. Client then speaks TLS too. clientCert demands a certificate of that
+// same authority from every client.
+func WithTLS(ca *CA, clientCert bool) Option {
+	return func(cfg *config) {
+		pair := ca.Issue("etcd")
+		cfg.flags = append(cfg.flags, "--cert-file="+pair.CertFile, "--key-file="+pair.KeyFile)
+		if clientCert {
+			cfg.flags = append(cfg.flags, "--client-cert-auth", "--trusted-ca-file="+ca.CertFile)
+		}
+		cfg.ca = ca
+	}
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdtest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// Ports are taken from below the range that Linux (32768 and up) and macOS
+// (49152 and up) hand out to outgoing connections. A port from within it could
+// go to some client while its server is down, even to the very client that
+// tries to reach the server, which then finds itself connected to itself.
+const (
+	firstPort = 20000
+	lastPort  = 31999
+)
+
+// lockDir returns the directory of the files that mark ports as reserved.
+var lockDir = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("etcdtest-ports-%d", os.Getuid()))
+	return dir, os.MkdirAll(dir, 0o700)
+})
+
+// reserveAddr returns a loopback address with a port on which nothing listens,
+// and which no other test, in this process or another, is given until t ends.
+func reserveAddr(t testing.TB) string {
+	t.Helper()
+	dir, err := lockDir()
+	if err != nil {
+		t.Fatalf("reserve a port: %v", err)
+	}
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		lock, err := lockFile(filepath.Join(dir, strconv.Itoa(port)))
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			continue
+		}
+		if err != nil {
+			t.Fatalf("reserve a port: %v", err)
+		}
+		if !free(addr) {
+			_ = lock.Close()
+			continue
+		}
+		t.Cleanup(func() { _ = lock.Close() })
+		return addr
+	}
+	t.Fatal("reserve a port: none is free")
+	return ""
+}
+
+// lockFile locks the file for as long as it stays open; a process that dies
+// leaves no lock behind.
+func lockFile(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+func free(addr string) bool {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	return listener.Close() == nil
+}

@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+// loadAndSubscribe does what the framework's directory does.
+func loadAndSubscribe(t testing.TB, r registry.Registry, u *common.URL, l registry.NotifyListener) {
+	t.Helper()
+	require.NoError(t, r.LoadSubscribeInstances(u, l))
+	require.NoError(t, r.Subscribe(u, l))
+}
+
+func TestLoadDeliversTheProvidersBeforeItReturnsAndSubscribeGoesOnFromThere(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+
+	l := newListener()
+	require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter"), l))
+	assert.Equal(t, []string{"10.0.0.1:20000", "10.0.0.2:20000"}, l.addresses())
+
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.3:20000")), "between the two")
+	require.NoError(t, r.Subscribe(consumer("org.a.Greeter"), l))
+	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000")
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.4:20000")))
+	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000", "10.0.0.4:20000")
+
+	alls, singles := l.counts()
+	assert.Equal(t, 1, alls, "lists")
+	assert.Equal(t, []string{"add 10.0.0.3:20000", "add 10.0.0.4:20000"}, singles)
+	assert.Equal(t, 1, etcd.Metrics().Requests("Range"), "etcd was asked for the list once")
+}
+
+func TestSubscribeAloneDeliversTheListFirst(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	registerMany(t, r, 30)
+	l := newListener()
+	require.NoError(t, r.Subscribe(consumer("org.a.Greeter"), l))
+	require.True(t, eventually(func() bool { return len(l.addresses()) == 30 }))
+	alls, singles := l.counts()
+	assert.Equal(t, 1, alls)
+	assert.Empty(t, singles)
+}
+
+func TestAddUpdateAndDeleteReachTheListenerAsOneNotifyEach(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	l := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	l.requireAddresses(t, "10.0.0.1:20000")
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "50")))
+	require.True(t, eventually(func() bool {
+		_, singles := l.counts()
+		return len(singles) == 2
+	}))
+	for _, u := range l.urls {
+		assert.Equal(t, "50", u.GetParam("weight", ""))
+	}
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "50")))
+	l.requireAddresses(t)
+
+	alls, singles := l.counts()
+	assert.Equal(t, 1, alls, "the first list, which was empty")
+	assert.Equal(t, []string{"add 10.0.0.1:20000", "update 10.0.0.1:20000", "delete 10.0.0.1:20000"}, singles)
+}
+
+// A provider of another client may put its new key first and delete the old
+// one later, or never.
+func TestDeletingTheOldKeyOfAProviderDoesNotRemoveIt(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	l := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	put := func(weight string) string {
+		key := providersOfA + url.QueryEscape("tri://10.0.0.1:20000/org.a.Greeter?interface=org.a.Greeter&timestamp=1&weight="+weight)
+		_, err := etcd.Client().Put(t.Context(), key, "")
+		require.NoError(t, err)
+		return key
+	}
+	first := put("1")
+	l.requireAddresses(t, "10.0.0.1:20000")
+	second := put("2")
+	require.True(t, eventually(func() bool { _, singles := l.counts(); return len(singles) == 2 }))
+	_, err := etcd.Client().Delete(t.Context(), first)
+	require.NoError(t, err)
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000"))) // comes after it
+	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	_, err = etcd.Client().Delete(t.Context(), second)
+	require.NoError(t, err)
+	l.requireAddresses(t, "10.0.0.2:20000")
+	_, singles := l.counts()
+	assert.Equal(t, []string{"add 10.0.0.1:20000", "update 10.0.0.1:20000", "add 10.0.0.2:20000", "delete 10.0.0.1:20000"}, singles)
+}
+
+func TestARestartedProviderIsAnotherThanTheOneBefore(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r, restarted := newRegistry(t, etcd.Endpoint()), newRegistry(t, etcd.Endpoint())
+	l := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "timestamp", "1")))
+	require.NoError(t, restarted.Register(provider("org.a.Greeter", "10.0.0.1:20000", "timestamp", "2")))
+	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.1:20000")
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.1:20000", "timestamp", "1")))
+	l.requireAddresses(t, "10.0.0.1:20000")
+}
+
+func TestMatching(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	for port, params := range map[string][]string{
+		"1": nil,
+		"2": {"group", "a"},
+		"3": {"group", "b", "version", "1.0.0"},
+		"4": {"version", "2.0.0"},
+		"5": {"enabled", "false"},
+		"6": {"classifier", "c"},
+	} {
+		require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:"+port, params...)))
+	}
+	require.NoError(t, r.Register(serviceURL("dubbo", "org.a.Greeter", "10.0.0.1:7", []string{"registry.role", "3"})))
+
+	for _, tc := range []struct {
+		params []string
+		want   []string
+	}{
+		{nil, []string{"1", "6"}},
+		{[]string{"group", "a"}, []string{"2"}},
+		{[]string{"group", "a,b"}, []string{"2"}},
+		{[]string{"group", "a,b", "version", "*"}, []string{"2", "3"}},
+		{[]string{"group", "*"}, []string{"1", "2", "6"}},
+		{[]string{"version", "2.0.0"}, []string{"4"}},
+		{[]string{"version", "3.0.0"}, nil},
+		{[]string{"group", "*", "version", "*"}, []string{"1", "2", "3", "4", "6"}},
+		{[]string{"group", "*", "version", "*", "enabled", "*"}, []string{"1", "2", "3", "4", "5", "6"}},
+		{[]string{"classifier", "c"}, []string{"6"}},
+		{[]string{"category", "configurators"}, nil},
+		{[]string{"category", "configurators,providers"}, []string{"1", "6"}},
+		{[]string{"category", "*"}, []string{"1", "6"}},
+		{[]string{"category", "-providers"}, nil},
+	} {
+		l := newListener()
+		loadAndSubscribe(t, r, consumer("org.a.Greeter", tc.params...), l)
+		var ports []string
+		for _, u := range l.urls {
+			ports = append(ports, u.Port)
+		}
+		slices.Sort(ports)
+		assert.Equal(t, tc.want, ports, "%v", tc.params)
+	}
+
+	any := newListener()
+	loadAndSubscribe(t, r, serviceURL("consumer", "org.a.Greeter", "", nil), any)
+	any.requireAddresses(t, "10.0.0.1:1", "10.0.0.1:6", "10.0.0.1:7")
+}
+
+func TestServicesWhoseNamesArePrefixesOfEachOtherAreNotMixedUp(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	services := []string{"org.a.Greeter", "org.a.Greeter2", "org.a.GreeterAdmin", "org.a.Greet"}
+	listeners := map[string]*listener{}
+	for i, s := range services {
+		require.NoError(t, r.Register(provider(s, fmt.Sprintf("10.0.0.%d:1", i))))
+		listeners[s] = newListener()
+		loadAndSubscribe(t, r, consumer(s), listeners[s])
+	}
+	for i, s := range services {
+		require.NoError(t, r.Register(provider(s, fmt.Sprintf("10.0.0.%d:2", i))))
+	}
+	for i, s := range services {
+		listeners[s].requireAddresses(t, fmt.Sprintf("10.0.0.%d:1", i), fmt.Sprintf("10.0.0.%d:2", i))
+	}
+}
+
+func TestEveryListenerConvergesWhileTenWritersAddAndRemove(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	reader := newRegistry(t, etcd.Endpoint())
+	services := []string{"org.a.Greeter", "org.a.Greeter2"}
+	listeners := map[string][]*listener{}
+	for _, s := range services {
+		for range 3 {
+			l := newListener()
+			listeners[s] = append(listeners[s], l)
+			loadAndSubscribe(t, reader, consumer(s), l)
+		}
+	}
+
+	const writers, adds, removals = 10, 50, 25 // each
+	var left sync.Map                          // service and address of what stays
+	var work errgroup.Group
+	for w := range writers {
+		r := newRegistry(t, etcd.Endpoint())
+		work.Go(func() error {
+			random := rand.New(rand.NewPCG(uint64(w), 1))
+			var mine []*common.URL
+			for i := range adds {
+				u := provider(services[random.IntN(2)], fmt.Sprintf("10.%d.0.%d:20000", w, i))
+				if err := r.Register(u); err != nil {
+					return err
+				}
+				mine = append(mine, u)
+				if i%2 == 1 && i/2 < removals {
+					victim := random.IntN(len(mine))
+					if err := r.UnRegister(mine[victim]); err != nil {
+						return err
+					}
+					mine = slices.Delete(mine, victim, victim+1)
+				}
+			}
+			for _, u := range mine {
+				left.Store(u.Service()+" "+u.Address(), u)
+			}
+			return nil
+		})
+	}
+	late := newListener() // one that comes in the middle
+	loadAndSubscribe(t, reader, consumer(services[0]), late)
+	listeners[services[0]] = append(listeners[services[0]], late)
+	require.NoError(t, work.Wait())
+
+	want := map[string][]string{}
+	left.Range(func(_, u any) bool {
+		s := u.(*common.URL).Service()
+		want[s] = append(want[s], u.(*common.URL).Address())
+		return true
+	})
+	require.Equal(t, writers*(adds-removals), len(want[services[0]])+len(want[services[1]]))
+	for s, ls := range listeners {
+		for _, l := range ls {
+			l.requireAddresses(t, want[s]...)
+			for _, u := range l.urls {
+				require.Equal(t, s, u.Service())
+			}
+		}
+	}
+}
+
+func TestOneWatchServesAllListenersOfAPrefixAndEndsWithTheLast(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r, other := newRegistry(t, etcd.Endpoint()), newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	var listeners []*listener
+	for i := range 10 {
+		l := newListener()
+		listeners = append(listeners, l)
+		loadAndSubscribe(t, []registry.Registry{r, other}[i%2], consumer("org.a.Greeter"), l)
+		l.requireAddresses(t, "10.0.0.1:20000")
+	}
+	requireWatchers(t, etcd, 1)
+	assert.Equal(t, 1, etcd.Metrics().Requests("Range"))
+
+	configurators := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "configurators"), configurators)
+	requireWatchers(t, etcd, 2)
+
+	for i, l := range listeners[1:] {
+		require.NoError(t, []registry.Registry{other, r}[i%2].UnSubscribe(consumer("org.a.Greeter"), l))
+	}
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+	listeners[0].requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	for _, l := range listeners[1:] {
+		assert.Equal(t, []string{"10.0.0.1:20000"}, l.addresses(), "it was unsubscribed before")
+	}
+	_, singles := configurators.counts()
+	assert.Empty(t, singles, "providers are not its category")
+
+	require.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), listeners[0]))
+	require.NoError(t, r.UnSubscribe(consumer("org.a.Greeter", "category", "configurators"), configurators))
+	requireWatchers(t, etcd, 0)
+}
+
+func TestChurnOfOneCategoryDoesNotReachAnother(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
+	reader, writer := newRegistry(t, proxy.Addr()), newRegistry(t, etcd.Endpoint())
+	l := newListener()
+	loadAndSubscribe(t, reader, consumer("org.a.Greeter"), l)
+	for i := range 50 {
+		u := consumer("org.a.Greeter", "timeout", fmt.Sprint(i))
+		require.NoError(t, writer.Register(u))
+	}
+	require.NoError(t, writer.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	l.requireAddresses(t, "10.0.0.1:20000")
+	alls, singles := l.counts()
+	assert.Equal(t, 1, alls)
+	assert.Len(t, singles, 1)
+}
+
+func TestKeysThatAreNoURLsAreSkipped(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	put := func(key string) {
+		_, err := etcd.Client().Put(t.Context(), key, "x")
+		require.NoError(t, err)
+	}
+	garbage := []string{"", "garbage", "%zz", "%", "tri%3A%2F%2F", "tri%3A%2F%2F%5B%3A%3A1", "://", "tri://10.0.0.9:1/x?y=z", "\xff\xfe", "a/b/c", "tri%3A%2F%2F10.0.0.1%3A1%3A1"}
+	for _, g := range garbage {
+		put(providersOfA + g)
+	}
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	l := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	l.requireAddresses(t, "10.0.0.1:20000")
+	put(providersOfA + "more%20garbage")
+	_, err := etcd.Client().Delete(t.Context(), providersOfA+"garbage")
+	require.NoError(t, err)
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	_, singles := l.counts()
+	assert.Len(t, singles, 1)
+}
+
+func TestAFloodIsDeliveredAsOneList(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	l := newListener()
+	release := make(chan struct{})
+	l.onNotify = func(*registry.ServiceEvent) { <-release }
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+
+	quick := newListener() // sees everything while the other is stuck
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), quick)
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	quick.requireAddresses(t, "10.0.0.1:20000")
+	registerMany(t, r, 500)
+	require.True(t, eventually(func() bool { return len(quick.addresses()) == 501 }), "a slow listener delays no other")
+
+	close(release)
+	require.True(t, eventually(func() bool { return len(l.addresses()) == 501 }))
+	alls, singles := l.counts()
+	assert.Equal(t, 2, alls, "the first list and the flood")
+	assert.Equal(t, []string{"add 10.0.0.1:20000"}, singles)
+	l.requireNoFaults(t)
+}
+
+func TestChangesOfOneKeyCollapseForASlowListener(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	l := newListener()
+	entered, release := make(chan struct{}, 1), make(chan struct{})
+	l.onNotify = func(*registry.ServiceEvent) {
+		select {
+		case entered <- struct{}{}:
+			<-release
+		default:
+		}
+	}
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	quick := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), quick)
+
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	require.True(t, eventually(func() bool { return len(entered) == 1 }))
+	for i := range 20 {
+		require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000", "weight", fmt.Sprint(i+1))))
+		require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.3:20000")))
+		require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.3:20000")))
+	}
+	quick.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	require.True(t, eventually(func() bool { // the last change is there, too
+		quick.mu.Lock()
+		defer quick.mu.Unlock()
+		for _, u := range quick.urls {
+			if u.GetParam("weight", "") == "20" {
+				return true
+			}
+		}
+		return false
+	}))
+	close(release)
+	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	_, singles := l.counts()
+	assert.Equal(t, []string{"add 10.0.0.1:20000", "add 10.0.0.2:20000"}, singles)
+}
+
+func TestEveryListenerHasURLsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	vandal, other := newListener(), newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), vandal)
+	for _, u := range vandal.urls {
+		u.SetParam("interface", "changed")
+		u.Ip = "changed"
+	}
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), other)
+	other.requireAddresses(t, "10.0.0.1:20000")
+}
+
+func TestAListenerThatPanicsHarmsOnlyItself(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	l, other := newListener(), newListener()
+	l.onNotify = func(e *registry.ServiceEvent) {
+		if e.Service.Ip == "10.0.0.1" {
+			l.leave() // the deferred call does not count what was not told
+			defer l.enter()
+			panic("no such protocol")
+		}
+	}
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), other)
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+	l.requireAddresses(t, "10.0.0.2:20000")
+	other.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+}
+
+func TestNothingIsDeliveredAfterUnSubscribeHasReturned(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	ctx, cancel := context.WithCancel(t.Context())
+	var churn sync.WaitGroup
+	churn.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			u := provider("org.a.Greeter", fmt.Sprintf("10.0.0.%d:20000", i%5))
+			_ = r.Register(u)
+			_ = r.UnRegister(u)
+		}
+	})
+	for range 100 {
+		l := newListener()
+		loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+		eventually(func() bool { _, singles := l.counts(); return len(singles) > 0 })
+		require.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), l))
+		l.mu.Lock()
+		assert.Zero(t, l.inside, "a call is still under way")
+		before := len(l.singles) + l.alls
+		l.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		l.mu.Lock()
+		assert.Equal(t, before, len(l.singles)+l.alls, "called after UnSubscribe had returned")
+		l.mu.Unlock()
+		l.requireNoFaults(t)
+	}
+	cancel()
+	churn.Wait()
+}
+
+// A provider's override listener unsubscribes itself as it exports again.
+func TestAListenerMayUnSubscribeItselfAndOthersFromInside(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	a, b := newListener(), newListener()
+	var inside sync.WaitGroup
+	inside.Add(2)
+	unsubscribeOther := func(other *listener) func(*registry.ServiceEvent) {
+		return func(*registry.ServiceEvent) {
+			inside.Done()
+			inside.Wait() // both are being told
+			assert.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), other))
+		}
+	}
+	a.onNotify, b.onNotify = unsubscribeOther(b), unsubscribeOther(a)
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), a)
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), b)
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	a.requireAddresses(t, "10.0.0.1:20000")
+	b.requireAddresses(t, "10.0.0.1:20000")
+
+	self := newListener()
+	self.onNotify = func(*registry.ServiceEvent) {
+		assert.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), self))
+		assert.NoError(t, r.Subscribe(consumer("org.a.Greeter", "version", "*"), self))
+	}
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), self)
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+	self.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	requireWatchers(t, etcd, 1)
+}
+
+func TestALargeServiceIsListedInPagesAtOneRevision(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	const n = 12_000
+	putProviders(t, etcd.Client(), n)
+	before := etcd.Metrics().Requests("Range")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	var churn sync.WaitGroup
+	churn.Go(func() { // at both ends of the list, while it is read
+		for ctx.Err() == nil {
+			_, _ = etcd.Client().Put(ctx, providerKey(0)+"-x", "")
+			_, _ = etcd.Client().Delete(ctx, providerKey(0)+"-x")
+		}
+	})
+	r := newRegistry(t, etcd.Endpoint(), "registry.timeout", "30s")
+	l := newListener()
+	require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter"), l))
+	cancel()
+	churn.Wait()
+	assert.InDelta(t, n, len(l.addresses()), 1)
+	assert.Equal(t, 3, etcd.Metrics().Requests("Range")-before, "pages of 5000")
+}
+
+func TestAWatchBehindACompactionListsAgain(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
+	reader, writer := newRegistry(t, proxy.Addr()), newRegistry(t, etcd.Endpoint())
+	for i := range 5 {
+		require.NoError(t, writer.Register(provider("org.a.Greeter", fmt.Sprintf("10.0.0.%d:20000", i))))
+	}
+	l := newListener()
+	loadAndSubscribe(t, reader, consumer("org.a.Greeter"), l)
+
+	proxy.Cut()
+	require.NoError(t, writer.UnRegister(provider("org.a.Greeter", "10.0.0.0:20000")))
+	require.NoError(t, writer.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "9")))
+	require.NoError(t, writer.Register(provider("org.a.Greeter", "10.0.0.7:20000")))
+	etcd.Compact(revision(t, etcd))
+	assert.Len(t, l.addresses(), 5, "cut off, it keeps what it knows")
+	proxy.Restore()
+
+	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000", "10.0.0.4:20000", "10.0.0.7:20000")
+	alls, singles := l.counts()
+	assert.Equal(t, 1, alls)
+	assert.Len(t, singles, 3, "only what differs: %v", singles)
+}
+
+func TestSubscribingWithoutAListenerOrWithOneThatCannotBeComparedIsAnError(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t, "127.0.0.1:1")
+	assert.ErrorContains(t, r.Subscribe(consumer("org.a.Greeter"), nil), "no listener")
+	assert.ErrorContains(t, r.Subscribe(consumer("org.a.Greeter"), sliceListener{}), "use a pointer")
+	assert.ErrorContains(t, r.UnSubscribe(consumer("org.a.Greeter"), sliceListener{}), "use a pointer")
+}
+
+type sliceListener []int
+
+func (sliceListener) Notify(*registry.ServiceEvent)              {}
+func (sliceListener) NotifyAll([]*registry.ServiceEvent, func()) {}
+
+// providerKey is the key of provider i of org.a.Greeter, 500 bytes or so, as
+// real ones are.
+func providerKey(i int) string {
+	return providersOfA + url.QueryEscape(fmt.Sprintf("tri://10.%d.%d.%d:20000/org.a.Greeter?anyhost=true&app.version=3.3.2&application=greeter-provider"+
+		"&bean.name=GreeterProvider&cluster=failover&environment=production&export=true&interface=org.a.Greeter&loadbalance=random&methods=Greet"+
+		"&module=greeter&name=greeter-provider&organization=dubbo-go&owner=dubbo-go&pid=1&registry.role=3&release=dubbo-golang-3.3.2&retries=2"+
+		"&serialization=protobuf&side=provider&timestamp=1700000000&warmup=100&weight=100", i/65536, i/256%256, i%256))
+}
+
+// putProviders puts n of them, without a lease.
+func putProviders(t testing.TB, client *clientv3.Client, n int) {
+	t.Helper()
+	for i := 0; i < n; i += 100 {
+		var puts []clientv3.Op
+		for j := i; j < min(i+100, n); j++ {
+			puts = append(puts, clientv3.OpPut(providerKey(j), ""))
+		}
+		_, err := client.Txn(context.Background()).Then(puts...).Commit()
+		require.NoError(t, err)
+	}
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+func TestProviderIsRegisteredUnderJavasKey(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "version", "1.0.0", "group", "g")))
+
+	response, err := etcd.Client().Get(t.Context(), "", clientv3.WithFromKey())
+	require.NoError(t, err)
+	require.Len(t, response.Kvs, 2, "the interface's key and the provider's, and no other")
+	parent, key := response.Kvs[0], response.Kvs[1]
+	assert.Equal(t, "/dubbo/org.a.Greeter", string(parent.Key))
+	assert.Zero(t, parent.Lease, "the interface's key has no lease")
+	assert.Equal(t, "/dubbo/org.a.Greeter/providers/tri%3A%2F%2F10.0.0.1%3A20000%2Forg.a.Greeter%3Fanyhost%3Dtrue%26group%3Dg"+
+		"%26interface%3Dorg.a.Greeter%26methods%3DGreet%26registry.role%3D3%26side%3Dprovider%26timestamp%3D1700000000%26version%3D1.0.0", string(key.Key))
+	assert.NotZero(t, key.Lease)
+	assert.Equal(t, fmt.Sprint(key.Lease), string(key.Value), "Java writes the lease id in decimal")
+	assert.Equal(t, parent.ModRevision, key.ModRevision, "both are written in one transaction")
+
+	lease, err := etcd.Client().TimeToLive(t.Context(), clientv3.LeaseID(key.Lease))
+	require.NoError(t, err)
+	assert.EqualValues(t, 30, lease.GrantedTTL, "the default of session")
+}
+
+func TestConsumerIsRegisteredUnderJavasKey(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	u := consumer("org.a.Greeter")
+	u.Ip = "10.0.0.9"
+	require.NoError(t, r.Register(u))
+	found := keys(t, etcd.Client(), "/dubbo/org.a.Greeter/")
+	assert.Equal(t, []string{"/dubbo/org.a.Greeter/consumers/consumer://10.0.0.9/org.a.Greeter?category=consumers&check=false" +
+		"&interface=org.a.Greeter&protocol=tri&registry.role=0&side=consumer&timestamp=1700000000"}, slices.Collect(maps.Keys(found)))
+}
+
+func TestExistingInterfaceKeyIsLeftAsItIs(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	put, err := etcd.Client().Put(t.Context(), "/dubbo/org.a.Greeter", "1234567") // as Java does
+	require.NoError(t, err)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+
+	response, err := etcd.Client().Get(t.Context(), "/dubbo/org.a.Greeter")
+	require.NoError(t, err)
+	assert.Equal(t, "1234567", string(response.Kvs[0].Value))
+	assert.Equal(t, put.Header.Revision, response.Kvs[0].ModRevision)
+}
+
+func TestGroupAndNamespaceAreThePrefixOfEveryKey(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	for _, tc := range []struct{ group, namespace, want string }{
+		{"", "", "/dubbo/org.a.Greeter"},
+		{"shop", "", "/shop/org.a.Greeter"},
+		{"/shop2", "", "/shop2/org.a.Greeter"},
+		{"", "tenant", "/tenant/dubbo/org.a.Greeter"},
+		{"shop", "/tenant/a/", "/tenant/a/shop/org.a.Greeter"},
+	} {
+		r := newRegistry(t, etcd.Endpoint(), "registry.group", tc.group, "registry.namespace", tc.namespace)
+		require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+		assert.Len(t, keys(t, etcd.Client(), tc.want+"/providers/"), 1, tc.want)
+		assert.Len(t, keys(t, etcd.Client(), tc.want), 2, tc.want)
+
+		l := newListener()
+		require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter"), l))
+		l.requireAddresses(t, "10.0.0.1:20000")
+	}
+}
+
+func TestRegistrationCostsOneRequest(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	const n = 20
+	for i := range n {
+		require.NoError(t, r.Register(provider(fmt.Sprintf("org.a.Service%d", i), "10.0.0.1:20000")))
+	}
+	m := etcd.Metrics()
+	assert.Equal(t, n, m.Requests("Txn"))
+	assert.Equal(t, 0, m.Requests("Put")+m.Requests("Range")+m.Requests("DeleteRange")+m.Requests("LeaseTimeToLive"))
+	assert.Equal(t, 1, m.Requests("LeaseGrant"))
+}
+
+func TestConcurrentRegistrationsShareTransactions(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	const n = 1000
+	var calls errgroup.Group
+	for i := range n {
+		calls.Go(func() error { return r.Register(provider("org.a.Greeter", fmt.Sprintf("10.0.%d.%d:20000", i/250, i%250))) })
+	}
+	require.NoError(t, calls.Wait())
+	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), n)
+	txns := etcd.Metrics().Requests("Txn")
+	assert.Less(t, txns, n/5)
+	t.Logf("%d registrations in %d transactions", n, txns)
+}
+
+func TestUnRegisterDeletesAtOnceAndOnlyItsOwnKey(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	first, second := provider("org.a.Greeter", "10.0.0.1:20000"), provider("org.a.Greeter", "10.0.0.2:20000")
+	require.NoError(t, r.Register(first))
+	require.NoError(t, r.Register(second))
+
+	require.NoError(t, r.UnRegister(first))
+	found := slices.Collect(maps.Keys(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")))
+	require.Len(t, found, 1)
+	assert.Contains(t, found[0], "10.0.0.2")
+
+	require.NoError(t, r.UnRegister(first), "what is not registered is ignored")
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.2:20000", "weight", "7")), "neither is this one")
+	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
+
+	require.NoError(t, r.Register(first), "it may be registered again")
+	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 2)
+}
+
+func TestReRegistrationReplacesTheKeyInOneTransaction(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	watch := etcd.Client().Watch(ctx, "/dubbo/", clientv3.WithPrefix(), clientv3.WithRev(revision(t, etcd)+1))
+	weighted := provider("org.a.Greeter", "10.0.0.1:20000", "weight", "50")
+	require.NoError(t, r.Register(weighted))
+	require.NoError(t, r.Register(weighted), "once more changes nothing")
+
+	response := <-watch
+	require.Len(t, response.Events, 2, "one put, one delete")
+	assert.Equal(t, response.Events[0].Kv.ModRevision, response.Events[1].Kv.ModRevision)
+	found := slices.Collect(maps.Keys(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")))
+	require.Len(t, found, 1)
+	assert.Contains(t, found[0], "weight=50")
+
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.1:20000")), "the old URL is not registered any more")
+	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
+	require.NoError(t, r.UnRegister(weighted))
+	assert.Empty(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
+}
+
+func TestManyReRegistrationsLeaveTheLastOne(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	var calls errgroup.Group
+	for i := range 200 {
+		calls.Go(func() error { return r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", fmt.Sprint(i+1))) })
+	}
+	require.NoError(t, calls.Wait())
+	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
+}
+
+func TestTwoReferencesOfOneProcessAreBothRegistered(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	first, second := consumer("org.a.Greeter"), consumer("org.a.Greeter", "timeout", "500")
+	require.NoError(t, r.Register(first))
+	require.NoError(t, r.Register(second))
+	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/consumers/"), 2)
+	require.NoError(t, r.UnRegister(first))
+	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/consumers/"), 1)
+}
+
+func TestDynamicFalseIsRegisteredWithoutALeaseAndStays(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	static := provider("org.a.Greeter", "10.0.0.1:20000", "dynamic", "false")
+	require.NoError(t, r.Register(static))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+	r.Destroy()
+
+	found := keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
+	require.Len(t, found, 1)
+	for key, lease := range found {
+		assert.Contains(t, key, "10.0.0.1")
+		assert.Zero(t, lease)
+	}
+
+	again := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, again.Register(static))
+	require.NoError(t, again.UnRegister(static), "only an explicit UnRegister removes it")
+	assert.Empty(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
+}
+
+func TestSimplifiedURLIsRegisteredAsTheFrameworkGivesIt(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint(), "simplified", "true")
+	full := provider("org.a.Greeter", "10.0.0.1:20000", "version", "1.0.0", "retries", "7", "application", "a")
+	// registryProtocol keeps these, among others, and drops the rest.
+	simplified := full.CloneWithParams([]string{"application", "version", "timestamp", "interface", "registry.role"})
+	require.NoError(t, r.Register(simplified))
+	for key := range keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/") {
+		assert.Contains(t, key, "version=1.0.0")
+		assert.NotContains(t, key, "retries")
+	}
+	l := newListener()
+	require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter", "version", "1.0.0"), l))
+	l.requireAddresses(t, "10.0.0.1:20000")
+}
+
+func TestAnOverrideIsRegisteredInItsCategory(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	override, err := common.NewURL("override://0.0.0.0/org.a.Greeter?category=configurators&dynamic=false&enabled=true&timeout=500")
+	require.NoError(t, err)
+	override.Ip = "0.0.0.0"
+	require.NoError(t, r.Register(override))
+	assert.Equal(t, []string{"/dubbo/org.a.Greeter/configurators/override://0.0.0.0/org.a.Greeter?category=configurators&dynamic=false&enabled=true&timeout=500"},
+		slices.Collect(maps.Keys(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/"))))
+}
+
+func TestAKeyOfTwoRegistriesStaysUntilBothAreGone(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	first, second := newRegistry(t, etcd.Endpoint()), newRegistry(t, etcd.Endpoint())
+	u := provider("org.a.Greeter", "10.0.0.1:20000")
+	require.NoError(t, first.Register(u))
+	require.NoError(t, second.Register(u))
+	require.NoError(t, first.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+	first.Destroy()
+	found := slices.Collect(maps.Keys(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")))
+	require.Len(t, found, 1, "the other key went with the first registry")
+	assert.Contains(t, found[0], "10.0.0.1")
+	second.Destroy()
+	assert.Empty(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
+}
+
+func TestAURLWithoutAServiceIsAnError(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t, "127.0.0.1:1")
+	u := common.NewURLWithOptions(common.WithProtocol("tri"), common.WithIp("10.0.0.1"), common.WithPort("1"), common.WithParams(url.Values{}))
+	assert.ErrorContains(t, r.Register(u), "names no service")
+	assert.ErrorContains(t, r.Subscribe(u, newListener()), "names no service")
+}
+
+func TestADestroyedRegistryRefusesUse(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t, "127.0.0.1:1")
+	assert.True(t, r.IsAvailable())
+	r.Destroy()
+	r.Destroy()
+	assert.False(t, r.IsAvailable())
+	assert.ErrorContains(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")), "destroyed")
+	assert.ErrorContains(t, r.Subscribe(consumer("org.a.Greeter"), newListener()), "destroyed")
+	assert.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.1:20000")))
+	assert.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), newListener()))
+}
+
+func TestRegisteringWhileEtcdIsAwayIsMadeGoodLater(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Reserve(t)
+	r := newRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms")
+	u := provider("org.a.Greeter", "10.0.0.1:20000")
+	require.NoError(t, r.Register(u), "etcd away is no reason not to start")
+	l := newListener()
+	require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter"), l))
+	require.NoError(t, r.Subscribe(consumer("org.a.Greeter"), l))
+
+	etcd.Start()
+	l.requireAddresses(t, "10.0.0.1:20000")
+}
+
+func TestCheckMakesAnAbsentEtcdAnError(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Reserve(t)
+	r := newRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms", constant.CheckKey, "true")
+	err := r.Register(provider("org.a.Greeter", "10.0.0.1:20000"))
+	require.Error(t, err)
+	err = r.LoadSubscribeInstances(consumer("org.a.Greeter"), newListener())
+	assert.ErrorContains(t, err, etcd.Endpoint())
+	etcd.Start()
+	time.Sleep(2 * time.Second) // nothing may happen: there is no condition to wait for
+	assert.Empty(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), "what was refused is not registered later")
+}
+
+func revision(t testing.TB, etcd *etcdtest.Server) int64 {
+	t.Helper()
+	response, err := etcd.Client().Get(context.Background(), "x")
+	require.NoError(t, err)
+	return response.Header.Revision
+}
