@@ -118,7 +118,7 @@ func (s *Subscription) deliver() {
 	events, urls := s.digest(s.feed.Take())
 	first := !s.told
 	s.told = true
-	if (first || flood(len(events), len(s.things))) && s.notifyAll(urls) {
+	if (first || len(events) > notifyAllAbove) && s.notifyAll(urls) {
 		return
 	}
 	for _, e := range events {

@@ -512,15 +512,15 @@ func TestALargeServiceIsListedInPagesAtOneRevision(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	const n = 12_000
-	putProviders(t, etcd.Client(), n)
+	putProviders(t, etcd.Client(), n, "tri")
 	before := etcd.Metrics().Requests("Range")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var churn sync.WaitGroup
 	churn.Go(func() { // at both ends of the list, while it is read
 		for ctx.Err() == nil {
-			_, _ = etcd.Client().Put(ctx, providerKey(0)+"-x", "")
-			_, _ = etcd.Client().Delete(ctx, providerKey(0)+"-x")
+			_, _ = etcd.Client().Put(ctx, providerKey(0, "tri")+"-x", "")
+			_, _ = etcd.Client().Delete(ctx, providerKey(0, "tri")+"-x")
 		}
 	})
 	r := newRegistry(t, etcd.Endpoint(), "registry.timeout", "30s")
@@ -572,20 +572,20 @@ func (sliceListener) NotifyAll([]*registry.ServiceEvent, func()) {}
 
 // providerKey is the key of provider i of org.a.Greeter, 500 bytes or so, as
 // real ones are.
-func providerKey(i int) string {
-	return providersOfA + url.QueryEscape(fmt.Sprintf("tri://10.%d.%d.%d:20000/org.a.Greeter?anyhost=true&app.version=3.3.2&application=greeter-provider"+
+func providerKey(i int, protocol string) string {
+	return providersOfA + url.QueryEscape(fmt.Sprintf("%s://10.%d.%d.%d:20000/org.a.Greeter?anyhost=true&app.version=3.3.2&application=greeter-provider"+
 		"&bean.name=GreeterProvider&cluster=failover&environment=production&export=true&interface=org.a.Greeter&loadbalance=random&methods=Greet"+
 		"&module=greeter&name=greeter-provider&organization=dubbo-go&owner=dubbo-go&pid=1&registry.role=3&release=dubbo-golang-3.3.2&retries=2"+
-		"&serialization=protobuf&side=provider&timestamp=1700000000&warmup=100&weight=100", i/65536, i/256%256, i%256))
+		"&serialization=protobuf&side=provider&timestamp=1700000000&warmup=100&weight=100", protocol, i/65536, i/256%256, i%256))
 }
 
 // putProviders puts n of them, without a lease.
-func putProviders(t testing.TB, client *clientv3.Client, n int) {
+func putProviders(t testing.TB, client *clientv3.Client, n int, protocol string) {
 	t.Helper()
 	for i := 0; i < n; i += 100 {
 		var puts []clientv3.Op
 		for j := i; j < min(i+100, n); j++ {
-			puts = append(puts, clientv3.OpPut(providerKey(j), ""))
+			puts = append(puts, clientv3.OpPut(providerKey(j, protocol), ""))
 		}
 		_, err := client.Txn(context.Background()).Then(puts...).Commit()
 		require.NoError(t, err)

@@ -26,7 +26,9 @@ func registerMany(t testing.TB, r registry.Registry, n int) {
 	t.Helper()
 	var calls errgroup.Group
 	for i := range n {
-		calls.Go(func() error { return r.Register(provider("org.a.Greeter", fmt.Sprintf("10.1.%d.%d:20000", i/250, i%250))) })
+		calls.Go(func() error {
+			return r.Register(provider("org.a.Greeter", fmt.Sprintf("10.1.%d.%d:20000", i/250, i%250)))
+		})
 	}
 	require.NoError(t, calls.Wait())
 }

@@ -112,7 +112,9 @@ func TestConcurrentRegistrationsShareTransactions(t *testing.T) {
 	const n = 1000
 	var calls errgroup.Group
 	for i := range n {
-		calls.Go(func() error { return r.Register(provider("org.a.Greeter", fmt.Sprintf("10.0.%d.%d:20000", i/250, i%250))) })
+		calls.Go(func() error {
+			return r.Register(provider("org.a.Greeter", fmt.Sprintf("10.0.%d.%d:20000", i/250, i%250)))
+		})
 	}
 	require.NoError(t, calls.Wait())
 	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), n)
@@ -174,7 +176,9 @@ func TestManyReRegistrationsLeaveTheLastOne(t *testing.T) {
 	r := newRegistry(t, etcd.Endpoint())
 	var calls errgroup.Group
 	for i := range 200 {
-		calls.Go(func() error { return r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", fmt.Sprint(i+1))) })
+		calls.Go(func() error {
+			return r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", fmt.Sprint(i+1)))
+		})
 	}
 	require.NoError(t, calls.Wait())
 	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)

@@ -1,0 +1,70 @@
+# Three modules: "." is what users get, the other two keep what only tests and
+# samples need out of it. go.work joins them; tools/ holds the linter.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+MODULES  := . integration examples
+TIMEOUT  ?= 10m
+FUZZTIME ?= 20s
+BENCH    ?= .
+
+# in-modules runs $(1) in each module that has Go files, on its own go.mod.
+in-modules = for module in $(MODULES); do \
+	if find $$module -name '*.go' -print -quit | grep -q .; then \
+		(cd $$module && export GOWORK=off && echo "==> $$module: $(strip $(1))" && $(1)); \
+	fi; done
+
+# The patterns of all modules that have Go files, for the workspace.
+PACKAGES = $$(for module in $(MODULES); do \
+	if find $$module -name '*.go' -print -quit | grep -q .; then echo ./$$module/...; fi; done)
+
+GOLANGCI = go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
+
+.PHONY: test
+test: test-alone etcd ## all tests with the race detector
+	go test -race -timeout $(TIMEOUT) $(PACKAGES)
+
+.PHONY: test-alone
+test-alone: ## the root module as users get it, without the workspace
+	GOWORK=off go build ./...
+	GOWORK=off go vet ./...
+	GOWORK=off go test -race -timeout $(TIMEOUT) ./...
+
+.PHONY: etcd
+etcd: ## build the etcd server that the tests run, unless it is cached
+	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/server/v3
+
+.PHONY: lint
+lint: ## golangci-lint in all modules
+	@$(call in-modules,$(GOLANGCI) run ./...)
+
+.PHONY: fmt
+fmt: ## format all files
+	gofmt -w .
+
+.PHONY: fmt-check
+fmt-check: ## fail when a file is not formatted
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
+
+.PHONY: tidy
+tidy: ## go mod tidy in all modules
+	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy); done
+
+.PHONY: tidy-check
+tidy-check: ## fail when a go.mod or go.sum is not tidy
+	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy -diff); done
+
+.PHONY: bench
+bench: etcd ## all benchmarks; BENCH=regexp picks some
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PACKAGES)
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME
+	@{ grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . || true; } | sed 's/func //' | while IFS=: read -r file target; do \
+		echo "==> $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; \
+	done
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12

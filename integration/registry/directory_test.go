@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/cluster/directory"
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/common/extension"
+	"dubbo.apache.org/dubbo-go/v3/global"
+	protocolbase "dubbo.apache.org/dubbo-go/v3/protocol/base"
+	"dubbo.apache.org/dubbo-go/v3/protocol/invocation"
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"dubbo.apache.org/dubbo-go/v3/remoting"
+	"github.com/dubbogo/gost/log/logger"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+// newDirectory makes the framework's registry directory for a service.
+func newDirectory(t testing.TB, r registry.Registry, service string, params ...string) directory.Directory {
+	t.Helper()
+	return newDirectoryOf(t, r, consumer(service, append([]string{constant.ApplicationKey, "test"}, params...)...))
+}
+
+func newDirectoryOf(t testing.TB, r registry.Registry, sub *common.URL) directory.Directory {
+	t.Helper()
+	sub.SetAttribute(constant.ClientInfoKey, "the present kind of Triple client")
+	u := registryURL(t, "127.0.0.1:1")
+	u.Protocol = constant.RegistryProtocol
+	u.SubURL = sub
+	for _, v := range []*common.URL{u, sub} {
+		v.SetAttribute(constant.ApplicationKey, global.DefaultApplicationConfig())
+	}
+	d, err := extension.GetDirectoryInstance(u, r)
+	require.NoError(t, err)
+	t.Cleanup(d.Destroy)
+	return d
+}
+
+// invokers returns the addresses that a directory offers for a call, sorted.
+func invokers(d directory.Directory) []string {
+	var all []string
+	for _, i := range d.List(invocation.NewRPCInvocation("Greet", nil, nil)) {
+		all = append(all, i.GetURL().Address())
+	}
+	slices.Sort(all)
+	return all
+}
+
+func requireInvokers(t testing.TB, d directory.Directory, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	var got []string
+	require.True(t, eventually(func() bool {
+		got = invokers(d)
+		return slices.Equal(got, want)
+	}), "the directory offers %s, want %s", abbreviated(got), abbreviated(want))
+}
+
+func TestTheFrameworksDirectoryIsCompleteWhenItIsMadeAndFollows(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	require.NoError(t, r.Register(serviceURL("dubbo", "org.a.Greeter", "127.0.0.1:3", []string{"registry.role", "3"})))
+
+	d := newDirectory(t, r, "org.a.Greeter")
+	assert.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, invokers(d), "before anything is subscribed; of its own protocol only")
+	sub := d.GetURL().SubURL
+	require.NoError(t, r.Subscribe(sub, d.(registry.NotifyListener)))
+
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:4")))
+	requireInvokers(t, d, "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:4")
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:1")))
+	requireInvokers(t, d, "127.0.0.1:2", "127.0.0.1:4")
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:4", "weight", "50")))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:5")))
+	requireInvokers(t, d, "127.0.0.1:2", "127.0.0.1:4", "127.0.0.1:5")
+	for _, i := range d.List(invocation.NewRPCInvocation("Greet", nil, nil)) {
+		if i.GetURL().Port == "4" {
+			assert.Equal(t, "50", i.GetURL().GetParam("weight", ""))
+		}
+	}
+	for _, port := range []string{"2", "5"} {
+		require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:"+port)))
+	}
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:4", "weight", "50")))
+	requireInvokers(t, d)
+}
+
+// The directory merges the consumer's parameters into a provider's URL: group=*
+// for a provider without a group, for one. It has to find the invoker again
+// when the provider goes.
+func TestTheDirectoryLosesProvidersThatItKnowsUnderMergedParameters(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	d := newDirectory(t, r, "org.a.Greeter", "group", "*", "version", "*")
+	require.NoError(t, r.Subscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	requireInvokers(t, d, "127.0.0.1:1", "127.0.0.1:2")
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:1")))
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:2")))
+	requireInvokers(t, d)
+}
+
+func TestADirectoryOfTenThousandChangesByOneNotify(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	putProviders(t, etcd.Client(), 10_000, "tri")
+	r := newRegistry(t, etcd.Endpoint(), "registry.timeout", "60s")
+	l := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	require.Len(t, l.addresses(), 10_000)
+	_, err := etcd.Client().Put(t.Context(), providerKey(10_000, "tri"), "")
+	require.NoError(t, err)
+	require.True(t, eventually(func() bool { return len(l.addresses()) == 10_001 }))
+	_, err = etcd.Client().Delete(t.Context(), providerKey(77, "tri"))
+	require.NoError(t, err)
+	require.True(t, eventually(func() bool { return len(l.addresses()) == 10_000 }))
+	alls, singles := l.counts()
+	assert.Equal(t, 1, alls)
+	assert.Len(t, singles, 2)
+}
+
+// BenchmarkDirectoryOfTenThousand compares what it takes until a directory of
+// 10,000 providers is complete with what its parts take by themselves: one
+// range read, one parse of each URL, one NotifyAll. The ratio is reported.
+func BenchmarkDirectoryOfTenThousand(b *testing.B) {
+	quiet(b)
+	const n = 10_000
+	etcd := etcdtest.Start(b)
+	putProviders(b, etcd.Client(), n, stubProtocol)
+	var bare, ours time.Duration
+	for b.Loop() {
+		bare += timed(func() { fillByHand(b, etcd, n) })
+		r := newRegistry(b, etcd.Endpoint(), "registry.timeout", "60s")
+		var d directory.Directory
+		ours += timed(func() { d = newStubDirectory(b, r) })
+		require.Len(b, invokers(d), n)
+		d.Destroy()
+		r.Destroy()
+	}
+	b.ReportMetric(float64(bare.Milliseconds())/float64(b.N), "bare-ms")
+	b.ReportMetric(float64(ours.Milliseconds())/float64(b.N), "registry-ms")
+	b.ReportMetric(float64(ours)/float64(bare), "ratio")
+}
+
+func fillByHand(t testing.TB, etcd *etcdtest.Server, n int) {
+	d := newStubDirectory(t, deafRegistry{})
+	response, err := etcd.Client().Get(context.Background(), providersOfA, clientv3.WithPrefix())
+	require.NoError(t, err)
+	events := make([]*registry.ServiceEvent, 0, n)
+	for _, kv := range response.Kvs {
+		u, err := common.NewURL(strings.TrimPrefix(string(kv.Key), providersOfA))
+		require.NoError(t, err)
+		events = append(events, &registry.ServiceEvent{Action: remoting.EventTypeAdd, Service: u})
+	}
+	d.(registry.NotifyListener).NotifyAll(events, func() {})
+	require.Len(t, invokers(d), n)
+}
+
+// BenchmarkNotify measures what one Notify and one NotifyAll cost in a
+// directory of n providers: the border between the two follows from it.
+func BenchmarkNotify(b *testing.B) {
+	quiet(b)
+	for _, n := range []int{1, 10, 100, 1000, 10_000} {
+		events := func() []*registry.ServiceEvent {
+			all := make([]*registry.ServiceEvent, n)
+			for i := range all {
+				u, err := common.NewURL(strings.TrimPrefix(providerKey(i, stubProtocol), providersOfA))
+				require.NoError(b, err)
+				all[i] = &registry.ServiceEvent{Action: remoting.EventTypeAdd, Service: u}
+			}
+			return all
+		}
+		b.Run(fmt.Sprintf("Notify/%d", n), func(b *testing.B) {
+			d := newStubDirectory(b, deafRegistry{})
+			l := d.(registry.NotifyListener)
+			l.NotifyAll(events(), func() {})
+			for i := 0; b.Loop(); i++ {
+				u, err := common.NewURL(strings.TrimPrefix(providerKey(n, stubProtocol), providersOfA))
+				require.NoError(b, err)
+				l.Notify(&registry.ServiceEvent{Action: []remoting.EventType{remoting.EventTypeAdd, remoting.EventTypeDel}[i%2], Service: u})
+			}
+		})
+		b.Run(fmt.Sprintf("NotifyAll/%d", n), func(b *testing.B) {
+			d := newStubDirectory(b, deafRegistry{})
+			l := d.(registry.NotifyListener)
+			l.NotifyAll(events(), func() {})
+			for b.Loop() {
+				l.NotifyAll(events(), func() {})
+			}
+		})
+	}
+}
+
+// stub is an RPC protocol that refers to anything at no cost: the benchmarks
+// are of the registry and the directory, and ten thousand addresses of real
+// clients would be dialled.
+type stub struct{ protocolbase.Protocol }
+
+const stubProtocol = "stub"
+
+func (stub) Refer(u *common.URL) protocolbase.Invoker { return protocolbase.NewBaseInvoker(u) }
+
+func init() {
+	extension.SetProtocol(stubProtocol, func() protocolbase.Protocol { return stub{} })
+}
+
+func newStubDirectory(t testing.TB, r registry.Registry) directory.Directory {
+	return newDirectoryOf(t, r, serviceURL(stubProtocol, "org.a.Greeter", "", []string{constant.ApplicationKey, "test"}))
+}
+
+// deafRegistry is for directories that are told by hand.
+type deafRegistry struct{ registry.Registry }
+
+func (deafRegistry) LoadSubscribeInstances(*common.URL, registry.NotifyListener) error { return nil }
+func (deafRegistry) UnSubscribe(*common.URL, registry.NotifyListener) error            { return nil }
+func (deafRegistry) UnRegister(*common.URL) error                                      { return nil }
+
+func timed(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
+}
+
+func quiet(b *testing.B) {
+	logger.SetLoggerLevel("error")
+	b.Cleanup(func() { logger.SetLoggerLevel("info") })
+}
