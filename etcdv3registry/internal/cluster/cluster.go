@@ -10,13 +10,9 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/dubbogo/gost/log/logger"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
@@ -128,42 +124,10 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 	if client := c.client.Load(); client != nil {
 		return client, nil
 	}
-	client, err := c.connect()
+	client, err := connect(c.ctx, c.cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
 	}
 	c.client.Store(client)
 	return client, nil
-}
-
-func (c *Cluster) connect() (*clientv3.Client, error) {
-	cfg := clientv3.Config{
-		Context:     c.ctx,
-		Endpoints:   c.cfg.Endpoints,
-		Username:    c.cfg.Username,
-		Password:    c.cfg.Password,
-		DialTimeout: c.cfg.Timeout,
-		// A dead connection is found within 13 s. etcd does not accept pings
-		// closer than 5 s (--grpc-keepalive-min-time).
-		DialKeepAliveTime:    10 * time.Second,
-		DialKeepAliveTimeout: 3 * time.Second,
-		// A request fails with its cause, rather than after 100 attempts with
-		// "deadline exceeded": what has to be retried is retried by package retry.
-		MaxUnaryRetries: 3,
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
-			// gRPC's own 120 s between attempts to connect would keep a service
-			// away from etcd long after it is back.
-			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: 3 * time.Second},
-			MinConnectTimeout: 3 * time.Second,
-		})},
-		Logger: zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
-	}
-	if c.cfg.TLS.Enabled {
-		tls, err := c.cfg.TLS.Config()
-		if err != nil {
-			return nil, err
-		}
-		cfg.TLS = tls
-	}
-	return clientv3.New(cfg)
 }

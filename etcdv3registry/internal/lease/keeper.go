@@ -60,7 +60,8 @@ type Keeper struct {
 	mu      sync.Mutex
 	entries map[string]*entry // every key that is wanted, or may be in etcd and is not wanted any more
 	queue   []*entry          // what differs from etcd, in the order of the changes
-	away    error             // why etcd does not take changes at the moment; nil: it does
+	trouble error             // what the last attempt to write failed with; nil: it worked
+	away    error             // why those who wait were told not to, until etcd takes changes again
 	closed  bool
 
 	writer writer // belongs to the writer's goroutine
@@ -99,8 +100,9 @@ func (k *Keeper) Delete(name string) *Change { return k.change(name, nil) }
 // Change is a change of what is wanted. It goes on whether somebody waits for
 // it or not.
 type Change struct {
-	waits []chan error // one for each key that etcd does not agree about yet
-	err   error        // known from the start
+	keeper *Keeper
+	waits  []chan error // one for each key that etcd does not agree about yet
+	err    error        // known from the start
 }
 
 // Wait returns when etcd agrees. It is for one caller, once.
@@ -119,16 +121,26 @@ func (c *Change) Wait(ctx context.Context) error {
 				return err
 			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return c.keeper.because(ctx.Err())
 		}
 	}
 	return nil
 }
 
+// because adds to the end of a wait what etcd said last, if it did not work.
+func (k *Keeper) because(ended error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.trouble == nil {
+		return ended
+	}
+	return fmt.Errorf("%w, the last attempt: %w", ended, k.trouble)
+}
+
 func (k *Keeper) change(remove string, add *Key) *Change {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	c := &Change{}
+	c := &Change{keeper: k}
 	if k.closed {
 		if add != nil {
 			c.err = ErrClosed

@@ -85,7 +85,11 @@ func (k *Keeper) flush() error {
 	w := &k.writer
 	for {
 		err := retry.Do(k.ctx, k.cfg.Retry, func(ctx context.Context) error {
-			return k.writeBatch(ctx)
+			err := k.writeBatch(ctx)
+			k.mu.Lock()
+			k.trouble = err
+			k.mu.Unlock()
+			return err
 		})
 		switch {
 		case err == nil:
