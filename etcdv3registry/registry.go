@@ -51,7 +51,9 @@ func newRegistry(u *common.URL) (registry.Registry, error) {
 		registered:    map[string]lease.Key{},
 		subscriptions: map[subscriptionID]*listener.Subscription{},
 	}
-	r.InitBaseRegistry(u, nil)
+	shown := u.Clone() // the framework writes it to its log
+	shown.Password = ""
+	r.InitBaseRegistry(shown, nil)
 	return r, nil
 }
 

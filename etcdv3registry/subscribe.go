@@ -32,7 +32,7 @@ type subscriptionID struct {
 // With check=true in the registry's params that is an error; what etcd refuses
 // (permission, credentials) always is.
 func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListener) error {
-	s, err := r.subscription(u, l)
+	s, isNew, err := r.subscription(u, l)
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: load %s: %w", u.ServiceKey(), err)
 	}
@@ -47,6 +47,9 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListen
 			u.ServiceKey(), r.settings.cluster.Endpoints, err)
 		return nil
 	default:
+		if isNew { // the caller, told no, will not unsubscribe
+			_ = r.UnSubscribe(u, l)
+		}
 		return fmt.Errorf("etcdv3 registry: load %s from etcd at %v: %w", u.ServiceKey(), r.settings.cluster.Endpoints, err)
 	}
 }
@@ -56,7 +59,7 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListen
 // listener keeps what it was told. The listener is called from one goroutine
 // at a time. Subscribing again does nothing.
 func (r *Registry) Subscribe(u *common.URL, l registry.NotifyListener) error {
-	s, err := r.subscription(u, l)
+	s, _, err := r.subscription(u, l)
 	metrics.Publish(metricsRegistry.NewSubscribeEvent(err == nil))
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: subscribe to %s: %w", u.ServiceKey(), err)
@@ -84,25 +87,26 @@ func (r *Registry) UnSubscribe(u *common.URL, l registry.NotifyListener) error {
 	return nil
 }
 
-// subscription returns the one subscription of this listener to this URL.
-func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (*listener.Subscription, error) {
+// subscription returns the one subscription of this listener to this URL, and
+// whether it had to be made.
+func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *listener.Subscription, isNew bool, err error) {
 	q := newQuery(u)
 	id, err := idOf(q, l)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c, err := r.useLocked()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	s := r.subscriptions[id]
-	if s == nil {
-		s = c.Watches.Subscribe(q.prefix(r.settings.root), q.view(r.settings.root), l)
-		r.subscriptions[id] = s
+	if s = r.subscriptions[id]; s != nil {
+		return s, false, nil
 	}
-	return s, nil
+	s = c.Watches.Subscribe(q.prefix(r.settings.root), q.view(r.settings.root), l)
+	r.subscriptions[id] = s
+	return s, true, nil
 }
 
 func idOf(q query, l registry.NotifyListener) (subscriptionID, error) {

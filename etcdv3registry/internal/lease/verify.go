@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dubbogo/gost/log/logger"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
@@ -83,6 +84,9 @@ func attached(ctx context.Context, client *clientv3.Client, lease clientv3.Lease
 	response, err := client.TimeToLive(ctx, lease, clientv3.WithAttachedKeys())
 	if err != nil {
 		return nil, fmt.Errorf("list the keys of lease %x: %w", lease, err)
+	}
+	if response.TTL <= 0 { // etcd answers so for a lease that it does not know
+		return nil, rpctypes.ErrLeaseNotFound
 	}
 	there := make(map[string]bool, len(response.Keys))
 	for _, name := range response.Keys {
