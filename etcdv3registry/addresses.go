@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -25,12 +26,16 @@ type addresses struct {
 }
 
 // parseAddresses reads the address field of a registry config and Java's
-// backup= parameter, joined by a comma.
-func parseAddresses(list string) (addresses, error) {
+// backup= parameter, joined by a comma. written is both as they were written:
+// an error quotes it, without the password, where there is one.
+func parseAddresses(list, written string) (addresses, error) {
 	var a addresses
 	for _, item := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(", ;\t\r\n", r) }) {
 		if err := a.add(item); err != nil {
-			return addresses{}, fmt.Errorf("etcdv3 registry: address %q cannot be used (%w): accepted is %s", redact(item), err, acceptedAddress)
+			if strings.Contains(written, "@") { // the item may be a piece of a password with a comma in it
+				item = redact(written)
+			}
+			return addresses{}, fmt.Errorf("etcdv3 registry: address %q cannot be used (%w): accepted is %s", item, err, acceptedAddress)
 		}
 	}
 	if len(a.endpoints) == 0 {
@@ -39,6 +44,7 @@ func parseAddresses(list string) (addresses, error) {
 	return a, nil
 }
 
+// add reads one address. Its errors quote nothing of it.
 func (a *addresses) add(item string) error {
 	if scheme, rest, ok := strings.Cut(item, "://"); ok {
 		if err := a.setScheme(scheme); err != nil {
@@ -70,7 +76,7 @@ func (a *addresses) setScheme(scheme string) error {
 		a.scheme = scheme
 	case Protocol, "etcd3", "etcd": // dubbo-go's and Java's names of this registry
 	default:
-		return fmt.Errorf("unknown scheme %q", scheme)
+		return errors.New("the scheme is unknown")
 	}
 	return nil
 }
@@ -92,15 +98,15 @@ func splitHostPort(s string) (host, port string, err error) {
 			return "", "", err
 		}
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", "", errors.New("the port is not a number from 1 to 65535")
 	}
 	switch {
 	case host == "":
 		return "", "", errors.New("the host is empty")
 	case strings.HasPrefix(s, "[") && !isIPv6(host):
 		return "", "", errors.New("what is in brackets is not an IPv6 address")
-	case strings.ContainsAny(host, `/?#[]\"'<>%{}|^`+"`") && !isIPv6(host):
+	case strings.ContainsFunc(host, isNoHost) && !isIPv6(host):
 		return "", "", errors.New("the host has a character that no host name has")
 	}
 	return host, port, nil
@@ -111,19 +117,15 @@ func isIPv6(s string) bool {
 	return err == nil && ip.Is6()
 }
 
-// redact hides user names and passwords that were written into an address.
-func redact(address string) string {
-	items := strings.Split(address, ",")
-	for i, item := range items {
-		if at := strings.LastIndex(item, "@"); at >= 0 {
-			scheme, _, ok := strings.Cut(item, "://")
-			if ok {
-				scheme += "://"
-			} else {
-				scheme = ""
-			}
-			items[i] = scheme + "***" + item[at:]
-		}
+func isNoHost(r rune) bool {
+	return strings.ContainsRune(`/?#[]\"'<>%{}|^`+"`", r) || unicode.IsSpace(r) || !unicode.IsPrint(r)
+}
+
+// redact hides the user names and passwords written into addresses: all that
+// comes before the last @, as any character may be part of a password.
+func redact(written string) string {
+	if at := strings.LastIndex(written, "@"); at >= 0 {
+		return "***" + written[at:]
 	}
-	return strings.Join(items, ",")
+	return written
 }

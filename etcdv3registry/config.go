@@ -3,6 +3,7 @@
 package etcdv3registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -103,7 +104,8 @@ func newSettings(u *common.URL) (settings, error) {
 		}
 	}
 
-	addresses, err := parseAddresses(location + "," + param(constant.BackupKey))
+	backup := param(constant.BackupKey)
+	addresses, err := parseAddresses(location+","+backup, u.Location+","+backup)
 	if err != nil {
 		return settings{}, err
 	}
@@ -112,10 +114,13 @@ func newSettings(u *common.URL) (settings, error) {
 	s.cluster.Endpoints = addresses.endpoints
 	s.cluster.Username, s.cluster.Password = u.Username, u.Password
 	if u.Username == "" {
-		s.cluster.Username, s.cluster.Password = addresses.username, addresses.password
+		s.cluster.Username, s.cluster.Password = addresses.username, cmp.Or(u.Password, addresses.password)
 	}
-	if s.cluster.Username != "" && s.cluster.Password == "" {
-		return settings{}, fmt.Errorf("etcdv3 registry: user name %q is configured without a password", s.cluster.Username)
+	switch hasUser, hasPassword := s.cluster.Username != "", s.cluster.Password != ""; {
+	case hasUser && !hasPassword:
+		return settings{}, errors.New("etcdv3 registry: a user name is configured without a password")
+	case hasPassword && !hasUser:
+		return settings{}, errors.New("etcdv3 registry: a password is configured without a user name")
 	}
 	s.cluster.Timeout = s.timeout
 	s.cluster.Retry = retry.NTimes(d.retryTimes, d.retryInterval)
@@ -165,7 +170,7 @@ func readDuration(v string, atLeast time.Duration, into *time.Duration) bool {
 	d, err := time.ParseDuration(v)
 	if err != nil {
 		ms, numErr := strconv.ParseInt(v, 10, 64)
-		if numErr != nil || ms > math.MaxInt64/int64(time.Millisecond) {
+		if numErr != nil || ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
 			return false
 		}
 		d = time.Duration(ms) * time.Millisecond

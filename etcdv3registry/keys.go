@@ -3,8 +3,8 @@
 package etcdv3registry
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -106,7 +106,7 @@ func registeredURL(u *common.URL, category string) string {
 	}
 	b.WriteString(hostPort(u) + "/" + strings.TrimPrefix(u.Path, "/"))
 	separator := byte('?')
-	for _, name := range sortedNames(params) {
+	for _, name := range slices.Sorted(maps.Keys(params)) {
 		if value := params.Get(name); value != "" {
 			b.WriteByte(separator)
 			b.WriteString(name + "=" + value)
@@ -114,15 +114,6 @@ func registeredURL(u *common.URL, category string) string {
 		}
 	}
 	return b.String()
-}
-
-func sortedNames(params url.Values) []string {
-	names := make([]string, 0, len(params))
-	for name := range params {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 func hostPort(u *common.URL) string {
@@ -137,69 +128,4 @@ func hostPort(u *common.URL) string {
 		return "[" + host + "]"
 	}
 	return host
-}
-
-// splitKey takes a key apart: the segments behind the root. ok is false for
-// what is not an entry of a category: the interface keys, and what else may
-// share the root (configuration, mappings).
-func splitKey(root, key string) (category, encoded string, ok bool) {
-	rest, ok := strings.CutPrefix(key, root+"/")
-	if !ok {
-		return "", "", false
-	}
-	_, rest, ok = strings.Cut(rest, "/")
-	if !ok {
-		return "", "", false
-	}
-	category, encoded, ok = strings.Cut(rest, "/")
-	return category, encoded, ok && slices.Contains(categories, category)
-}
-
-// parseURL reads the last segment of a key, written by whichever client. The
-// URL has the category of its key, if it names none itself.
-func parseURL(category, encoded string) (*common.URL, error) {
-	if strings.Contains(encoded, "/") {
-		return nil, errors.New("the URL in it is not percent-encoded")
-	}
-	raw, err := url.QueryUnescape(encoded)
-	if err != nil {
-		return nil, err
-	}
-	address, query, _ := strings.Cut(raw, "?")
-	if !strings.Contains(address, "://") {
-		return nil, errors.New("there is no protocol:// in it")
-	}
-	if strings.ContainsAny(query, "%+;#") {
-		// common.NewURL decodes the parameters a second time; the writer, Java's
-		// or ours, encoded them once.
-		encoded = url.QueryEscape(address + "?" + encodeParams(query))
-	}
-	u, err := common.NewURL(encoded)
-	if err != nil {
-		return nil, err
-	}
-	if u.Protocol == "" {
-		return nil, errors.New("the protocol in it is empty")
-	}
-	if u.Ip == "" { // NewURL leaves it so where there is no port
-		u.Ip = strings.Trim(u.Location, "[]")
-	}
-	switch {
-	case category == providers && u.Ip == "":
-		return nil, errors.New("the provider in it has no address")
-	case category != providers && u.GetParam(constant.CategoryKey, "") == "":
-		u.SetParam(constant.CategoryKey, category)
-	}
-	return u, nil
-}
-
-// encodeParams encodes the names and values of a query that was written
-// without.
-func encodeParams(query string) string {
-	params := strings.Split(query, "&")
-	for i, param := range params {
-		name, value, _ := strings.Cut(param, "=")
-		params[i] = url.QueryEscape(name) + "=" + url.QueryEscape(value)
-	}
-	return strings.Join(params, "&")
 }

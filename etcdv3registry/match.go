@@ -27,7 +27,7 @@ func newQuery(u *common.URL) query {
 	return query{
 		service:    u.Service(),
 		categories: splitList(u.GetParam(constant.CategoryKey, constant.DefaultCategory)),
-		group:      strings.Split(strings.ReplaceAll(u.GetParam(constant.GroupKey, ""), " ", ""), ","),
+		group:      groupsOf(u.GetParam(constant.GroupKey, "")),
 		version:    u.GetParam(constant.VersionKey, ""),
 		classifier: u.GetParam(constant.ClassifierKey, constant.AnyValue),
 		disabled:   u.GetParam(constant.EnabledKey, "") == constant.AnyValue,
@@ -47,6 +47,17 @@ func protocolsOf(u *common.URL) []string {
 	default:
 		return []string{u.Protocol}
 	}
+}
+
+// groupsOf splits a list of groups; no group is one of its own.
+func groupsOf(s string) []string {
+	var groups []string
+	for group := range strings.SplitSeq(s, ",") {
+		if group = strings.TrimSpace(group); group != "" || s == "" {
+			groups = append(groups, group)
+		}
+	}
+	return groups
 }
 
 func splitList(s string) []string {

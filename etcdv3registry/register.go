@@ -43,7 +43,7 @@ func (r *Registry) register(u *common.URL) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := r.waiting()
+	ctx, cancel := r.cluster.Waiting(r.settings.timeout)
 	defer cancel()
 	switch err = change.Wait(ctx); {
 	case err == nil:
@@ -104,7 +104,7 @@ func (r *Registry) unregister(u *common.URL) error {
 	if change == nil {
 		return nil
 	}
-	ctx, cancel := r.waiting()
+	ctx, cancel := r.cluster.Waiting(r.settings.timeout)
 	defer cancel()
 	if err = change.Wait(ctx); err != nil && retry.CanPass(err) && !r.settings.check {
 		logger.Warnf("[etcdv3] %s is still registered, it will not be as soon as etcd at %v takes that: %v", u.Key(), r.settings.cluster.Endpoints, err)

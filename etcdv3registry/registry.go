@@ -3,11 +3,11 @@
 package etcdv3registry
 
 import (
-	"context"
 	"errors"
 	"sync"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/dubbogo/gost/log/logger"
 
@@ -53,6 +53,11 @@ func newRegistry(u *common.URL) (registry.Registry, error) {
 	}
 	shown := u.Clone() // the framework writes it to its log
 	shown.Password = ""
+	for _, name := range []string{constant.ClientNameKey, constant.BackupKey} { // may hold the address as it was written
+		if value := shown.GetParam(name, ""); value != "" {
+			shown.SetParam(name, redact(value))
+		}
+	}
 	r.InitBaseRegistry(shown, nil)
 	return r, nil
 }
@@ -66,11 +71,6 @@ func (r *Registry) useLocked() (*cluster.Cluster, error) {
 		r.cluster = cluster.Acquire(r.settings.cluster)
 	}
 	return r.cluster, nil
-}
-
-// waiting returns the context of a call of the framework.
-func (r *Registry) waiting() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), r.settings.timeout)
 }
 
 // Destroy ends the subscriptions and deletes what this registry registered,
@@ -102,7 +102,7 @@ func (r *Registry) Destroy() {
 	if c == nil {
 		return
 	}
-	ctx, cancel := r.waiting()
+	ctx, cancel := c.Waiting(r.settings.timeout)
 	defer cancel()
 	var err error
 	for _, change := range changes {

@@ -36,7 +36,7 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListen
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: load %s: %w", u.ServiceKey(), err)
 	}
-	ctx, cancel := r.waiting()
+	ctx, cancel := r.cluster.Waiting(r.settings.timeout)
 	defer cancel()
 	err = s.Load(ctx)
 	switch {

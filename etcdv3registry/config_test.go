@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/common/extension"
+	"github.com/cenkalti/backoff/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+)
+
+// registryConfig is the part of a dubbo-go registry config that the tests set.
+type registryConfig struct {
+	address, username, password string
+	group, namespace, timeout   string
+	params                      map[string]string
+}
+
+// url is what the factory is given for it: what internal.createNewURL and
+// registryProtocol.getRegistry of dubbo-go make of it.
+func (c registryConfig) url(t testing.TB) *common.URL {
+	t.Helper()
+	address := c.address
+	if strings.Contains(address, "://") {
+		u, err := url.Parse(address)
+		require.NoError(t, err, "dubbo-go itself refuses the address")
+		address = u.Host + u.Path
+	}
+	values := url.Values{
+		constant.RegistryGroupKey:   {c.group},
+		constant.RegistryRoleKey:    {"3"},
+		constant.RegistryKey:        {Protocol},
+		constant.RegistryTimeoutKey: {c.timeout},
+		constant.RegistryTTLKey:     {""},
+		constant.RegistryTypeKey:    {constant.RegistryTypeInterface},
+		constant.ClientNameKey:      {"dubbo.registries-etcdv3-" + c.address},
+		"registry.zone":             {""},
+		"registry.weight":           {"0"},
+		"registry.preferred":        {"false"},
+	}
+	for name, value := range c.params {
+		values.Set(name, value)
+	}
+	u, err := common.NewURL(constant.RegistryProtocol+"://"+address,
+		common.WithParams(values),
+		common.WithParamsValue(constant.RegistrySimplifiedKey, "false"),
+		common.WithParamsValue(constant.RegistryNamespaceKey, c.namespace),
+		common.WithUsername(c.username),
+		common.WithPassword(c.password),
+		common.WithLocation(c.address),
+	)
+	require.NoError(t, err, "dubbo-go itself refuses the address")
+	u.Protocol = Protocol
+	return u
+}
+
+// with is a config of one parameter, everything else being right.
+func with(name, value string) registryConfig {
+	return registryConfig{address: "127.0.0.1:2379", params: map[string]string{name: value}}
+}
+
+func TestDefaultsHoldForWhatIsNotConfigured(t *testing.T) {
+	t.Parallel()
+	s, err := newSettings(registryConfig{address: "127.0.0.1"}.url(t))
+	require.NoError(t, err)
+	assert.Equal(t, "/dubbo", s.root)
+	assert.Equal(t, 5*time.Second, s.timeout)
+	assert.Equal(t, 5*time.Second, s.cluster.Timeout)
+	assert.Equal(t, 30*time.Second, s.cluster.Session)
+	assert.Equal(t, []string{"127.0.0.1:2379"}, s.cluster.Endpoints)
+	assert.Equal(t, []time.Duration{time.Second}, waits(s), "the waits before retries")
+	assert.False(t, s.check)
+	assert.Empty(t, s.cluster.Username)
+	assert.Empty(t, s.cluster.Password)
+	assert.Equal(t, cluster.TLS{}, s.cluster.TLS)
+}
+
+func TestGroupAndNamespaceBecomeTheRootOfAllKeys(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ group, namespace, want string }{
+		{"", "", "/dubbo"},
+		{" ", "", "/dubbo"},
+		{"dubbo", "", "/dubbo"},
+		{"/dubbo", "", "/dubbo"},
+		{"dubbo/", "", "/dubbo"},
+		{"prod", "", "/prod"},
+		{"/prod/eu", "", "/prod/eu"},
+		{"", "tenant", "/tenant/dubbo"},
+		{"", "/tenant/", "/tenant/dubbo"},
+		{"/prod", "tenants/a", "/tenants/a/prod"},
+	} {
+		s, err := newSettings(registryConfig{address: "a", group: c.group, namespace: c.namespace}.url(t))
+		if assert.NoError(t, err, "group %q, namespace %q", c.group, c.namespace) {
+			assert.Equal(t, c.want, s.root, "group %q, namespace %q", c.group, c.namespace)
+		}
+	}
+}
+
+func TestDurationsAreGoDurationsOrMilliseconds(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]time.Duration{
+		"5s": 5 * time.Second, "1m30s": 90 * time.Second, "1500ms": 1500 * time.Millisecond, "1.5s": 1500 * time.Millisecond,
+		"3000": 3 * time.Second, "1000": time.Second, " 7s ": 7 * time.Second, "30000": 30 * time.Second,
+	} {
+		s, err := newSettings(registryConfig{address: "a", timeout: value, params: map[string]string{"session": value, "retry.interval": value}}.url(t))
+		if assert.NoError(t, err, value) {
+			assert.Equal(t, want, s.timeout, "registry.timeout=%q", value)
+			assert.Equal(t, want, s.cluster.Timeout, "registry.timeout=%q", value)
+			assert.Equal(t, want, s.cluster.Session, "session=%q", value)
+			assert.Equal(t, []time.Duration{want}, waits(s), "retry.interval=%q", value)
+		}
+	}
+	s, err := newSettings(with(constant.RegistryTimeoutKey, "1ms").url(t))
+	require.NoError(t, err)
+	assert.Equal(t, time.Millisecond, s.timeout, "the shortest registry.timeout")
+	s, err = newSettings(with("retry.interval", "0").url(t))
+	require.NoError(t, err)
+	assert.Equal(t, []time.Duration{0}, waits(s), "retry.interval may be nothing")
+}
+
+func TestRetriesAreCounted(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]int{"0": 0, "1": 1, "4": 4, "100": 100, "": 1} {
+		s, err := newSettings(with("retry.times", value).url(t))
+		if assert.NoError(t, err, value) {
+			assert.Len(t, waits(s), want, "retry.times=%q", value)
+		}
+	}
+}
+
+func TestCheckIsRead(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]bool{"true": true, "false": false, "": false, "True": true, "0": false} {
+		s, err := newSettings(with(constant.CheckKey, value).url(t))
+		if assert.NoError(t, err, value) {
+			assert.Equal(t, want, s.check, "check=%q", value)
+		}
+	}
+}
+
+func TestAValueThatCannotBeReadIsAnErrorThatNamesParameterValueAndWhatIsAccepted(t *testing.T) {
+	t.Parallel()
+	const aDuration = "a duration such as 5s or 1m30s, or a number of milliseconds"
+	for _, c := range []struct{ name, value, accepted string }{
+		{"registry.timeout", "soon", aDuration},
+		{"registry.timeout", "5 s", aDuration},
+		{"registry.timeout", "0", "more than zero"},
+		{"registry.timeout", "0s", "more than zero"},
+		{"registry.timeout", "-5s", "more than zero"},
+		{"registry.timeout", "-5000", aDuration},
+		{"registry.timeout", "1e3", aDuration},
+		{"registry.timeout", "5.5", aDuration},
+		{"registry.timeout", "9223372036854775807", aDuration},
+		{"registry.timeout", "-18446744073700", aDuration}, // as nanoseconds it wraps around to 9.5 ms
+		{"session", "999ms", "at least 1s"},
+		{"session", "30", "at least 1s"}, // Java's unit is the millisecond
+		{"session", "-30s", aDuration},
+		{"session", "half a minute", aDuration},
+		{"retry.times", "-1", "a number from 0 to 100"},
+		{"retry.times", "101", "a number from 0 to 100"},
+		{"retry.times", "many", "a number from 0 to 100"},
+		{"retry.times", "1.5", "a number from 0 to 100"},
+		{"retry.interval", "-1s", aDuration},
+		{"retry.interval", "x", aDuration},
+		{"check", "yes", "true or false"},
+		{"check", "2", "true or false"},
+		{"registry.group", "/", "the first part of every key, without empty path segments"},
+		{"registry.group", "a//b", "without empty path segments"},
+		{"registry.namespace", "//", "a key prefix, without empty path segments"},
+		{"registry.namespace", "tenants//a", "a key prefix, without empty path segments"},
+	} {
+		u := registryConfig{address: "127.0.0.1:2379"}.url(t)
+		u.SetParam(c.name, c.value)
+		s, err := newSettings(u)
+		if assert.Error(t, err, "%s=%q was read as %+v", c.name, c.value, s) {
+			assert.ErrorContains(t, err, "parameter "+c.name+`="`+c.value+`"`)
+			assert.ErrorContains(t, err, "accepted is ")
+			assert.ErrorContains(t, err, c.accepted)
+		}
+	}
+}
+
+func TestParametersThatAreNotOursAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	params := map[string]string{
+		"timeout": "soon", "group": "a//b", "namespace": "//", "session.timeout": "x", "retry.period": "x", "registry.ttl": "x",
+		"registry.weight": "x", "zone": "??", "simplified": "perhaps", "qos.enable": "yes", "file": "/tmp/x", "": "nameless",
+	}
+	u := registryConfig{address: "127.0.0.1:2379", params: params}.url(t)
+	before := u.String()
+	s, err := newSettings(u)
+	require.NoError(t, err)
+	plain, err := newSettings(registryConfig{address: "127.0.0.1:2379"}.url(t))
+	require.NoError(t, err)
+	s.cluster.Retry, plain.cluster.Retry = nil, nil
+	assert.Equal(t, plain, s, "parameters of others changed the settings")
+	assert.Equal(t, before, u.String(), "reading the URL changed it")
+
+	_, err = newSettings(registryConfig{address: "etcdv3://127.0.0.1:2379?timeout=soon&unknown=%20&group=a//b"}.url(t))
+	assert.NoError(t, err, "parameters of others, behind the address")
+}
+
+func TestParametersBehindTheAddressCountUnlessTheyAreConfiguredThemselves(t *testing.T) {
+	t.Parallel()
+	const address = "etcdv3://a:1?session=60000&registry.group=behind&check=true&backup=b:2,c:3"
+	s, err := newSettings(registryConfig{address: address, group: "configured"}.url(t))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a:1", "b:2", "c:3"}, s.cluster.Endpoints)
+	assert.Equal(t, time.Minute, s.cluster.Session)
+	assert.True(t, s.check)
+	assert.Equal(t, "/configured", s.root)
+
+	s, err = newSettings(registryConfig{address: address}.url(t))
+	require.NoError(t, err)
+	assert.Equal(t, "/behind", s.root, "an empty group in the config is none")
+
+	_, err = newSettings(registryConfig{address: "etcdv3://a:1?session=soon"}.url(t))
+	assert.ErrorContains(t, err, `session="soon"`)
+
+	u := registryConfig{address: "a:1"}.url(t)
+	u.Location = "etcdv3://a:1?session=%zz"
+	_, err = newSettings(u)
+	assert.ErrorContains(t, err, `"etcdv3://a:1?session=%zz"`)
+	assert.ErrorContains(t, err, `"%zz"`)
+}
+
+func TestUserNameAndPasswordAreThoseOfTheConfigOrElseThoseInTheAddress(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		config             registryConfig
+		username, password string
+	}{
+		"none":                         {registryConfig{address: "a:1"}, "", ""},
+		"configured":                   {registryConfig{address: "a:1", username: "root", password: "p@ss:w,rd/?#%"}, "root", "p@ss:w,rd/?#%"},
+		"in the address":               {registryConfig{address: "root:secret@a:1"}, "root", "secret"},
+		"in an address with a scheme":  {registryConfig{address: "etcdv3://root:secret@a:1"}, "root", "secret"},
+		"before one of many addresses": {registryConfig{address: "root:secret@a:1,b:2"}, "root", "secret"},
+		"in both":                      {registryConfig{address: "root:secret@a:1", username: "alice", password: "other"}, "alice", "other"},
+		"user name in the address":     {registryConfig{address: "root@a:1", password: "secret"}, "root", "secret"},
+	} {
+		s, err := newSettings(c.config.url(t))
+		if assert.NoError(t, err, name) {
+			assert.Equal(t, c.username, s.cluster.Username, name)
+			assert.Equal(t, c.password, s.cluster.Password, name)
+		}
+	}
+}
+
+func TestHalfOfTheCredentialsIsAnErrorThatSaysWhichHalf(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		config registryConfig
+		want   string
+	}{
+		{registryConfig{address: "a:1", username: "root"}, "a user name is configured without a password"},
+		{registryConfig{address: "root@a:1"}, "a user name is configured without a password"},
+		{registryConfig{address: "root:@a:1"}, "a user name is configured without a password"},
+		{registryConfig{address: "a:1", password: "SECRET"}, "a password is configured without a user name"},
+	} {
+		_, err := newSettings(c.config.url(t))
+		if assert.ErrorContains(t, err, c.want) {
+			assert.NotContains(t, err.Error(), "SECRET")
+		}
+	}
+}
+
+func TestNoErrorShowsAPassword(t *testing.T) {
+	t.Parallel()
+	for _, location := range []string{
+		"etcdv3://root:SECRET@a:port", "root:SECRET@a:1:2", "root:SECRET@", "root:SECRET@a:1,ftp://b:2", "a:1,root:SECRET@b:0",
+		"root:SECRET,SECRET@a:port", "root:SECRET SECRET@a:port", "root:SECRET;SECRET@a:port", "root:SECRET/SECRET@a:port",
+		"root:SECRET@SECRET@a:port", "root:SECRET?SECRET@a:port", "root:SECRET#SECRET@a:port", "root:SECRET://SECRET@a:port",
+		"root:SECRET:SECRET@a:port", "root:[SECRET]:1@a:port", "root:SECRET%zz@a:port", "root:SECRET?%zz@a:1", "root:SECRET@a:1?x=%zz",
+		"etcdv3://root:SECRET,x,y@a:1", "root:SECRET@a SECRET@a:1", "root:x,SECRET?backup=b:x@a:1",
+	} {
+		for _, backup := range []string{"", "b:port", "root:SECRET@b:port", "root:SECRET,SECRET@b:port"} {
+			u := registryConfig{address: "a:1"}.url(t)
+			u.Location = location
+			u.SetParam(constant.BackupKey, backup)
+			_, err := newRegistry(u)
+			if assert.Error(t, err, "address %q, backup %q", location, backup) {
+				assert.NotContains(t, err.Error(), "SECRET", "address %q, backup %q", location, backup)
+			}
+		}
+	}
+	for _, p := range parameters {
+		for _, value := range []string{"//", "no such file", "-1"} {
+			_, err := newSettings(registryConfig{address: "root:SECRET@a:1", username: "root", password: "SECRET", params: map[string]string{p.name: value}}.url(t))
+			if err != nil {
+				assert.NotContains(t, err.Error(), "SECRET", "%s=%q", p.name, value)
+			}
+		}
+	}
+}
+
+func TestTLSIsUsedWhenItIsConfiguredOrTheAddressSaysHTTPS(t *testing.T) {
+	t.Parallel()
+	ca, cert, key := certificateFiles(t)
+	for name, c := range map[string]struct {
+		address string
+		params  map[string]string
+		want    cluster.TLS
+	}{
+		"nothing":                    {"a:1", nil, cluster.TLS{}},
+		"http":                       {"http://a:1", nil, cluster.TLS{}},
+		"https, the system's roots":  {"https://a:1", nil, cluster.TLS{Enabled: true}},
+		"a CA":                       {"a:1", map[string]string{"ca-cert-file": ca}, cluster.TLS{Enabled: true, CA: ca}},
+		"a CA and dubbo-go's scheme": {"etcdv3://a:1", map[string]string{"ca-cert-file": ca}, cluster.TLS{Enabled: true, CA: ca}},
+		"a server name":              {"a:1", map[string]string{"tls-server-name": "etcd"}, cluster.TLS{Enabled: true, ServerName: "etcd"}},
+		"everything": {"https://a:1",
+			map[string]string{"ca-cert-file": ca, "tls-cert-file": cert, "tls-key-file": key, "tls-server-name": "etcd"},
+			cluster.TLS{Enabled: true, CA: ca, Cert: cert, Key: key, ServerName: "etcd"}},
+	} {
+		s, err := newSettings(registryConfig{address: c.address, params: c.params}.url(t))
+		if assert.NoError(t, err, name) {
+			assert.Equal(t, c.want, s.cluster.TLS, name)
+		}
+	}
+
+	s, err := newSettings(registryConfig{address: "a:1", params: map[string]string{
+		"ca-cert-file": ca, "tls-cert-file": cert, "tls-key-file": key, "tls-server-name": "etcd",
+	}}.url(t))
+	require.NoError(t, err)
+	config, err := s.cluster.TLS.Config()
+	require.NoError(t, err)
+	assert.Equal(t, "etcd", config.ServerName)
+	assert.NotNil(t, config.RootCAs)
+	assert.False(t, config.InsecureSkipVerify)
+	client, err := config.GetClientCertificate(nil)
+	require.NoError(t, err)
+	assert.NotEmpty(t, client.Certificate)
+}
+
+func TestTLSFilesThatCannotBeUsedAreAnErrorWhenTheServiceStarts(t *testing.T) {
+	t.Parallel()
+	ca, cert, key := certificateFiles(t)
+	_, otherCert, otherKey := certificateFiles(t)
+	notPEM := fileOf(t, "what is this")
+	for name, c := range map[string]struct {
+		address string
+		params  map[string]string
+		want    []string
+	}{
+		"no such CA":               {"a:1", map[string]string{"ca-cert-file": "/no/ca.pem"}, []string{`ca-cert-file="/no/ca.pem"`, "no such file"}},
+		"no such certificate":      {"a:1", map[string]string{"tls-cert-file": "/no/c.pem", "tls-key-file": key}, []string{`tls-cert-file="/no/c.pem"`, "no such file"}},
+		"no such key":              {"a:1", map[string]string{"tls-cert-file": cert, "tls-key-file": "/no/k.pem"}, []string{`tls-key-file="/no/k.pem"`, "no such file"}},
+		"the key of another":       {"a:1", map[string]string{"tls-cert-file": otherCert, "tls-key-file": key}, []string{"tls-cert-file=", otherCert, key}},
+		"a certificate, not PEM":   {"a:1", map[string]string{"tls-cert-file": notPEM, "tls-key-file": otherKey}, []string{"tls-cert-file=", notPEM}},
+		"a certificate and no key": {"a:1", map[string]string{"tls-cert-file": cert}, []string{"tls-cert-file=", cert, `tls-key-file=""`, "configure both or none"}},
+		"a key and no certificate": {"a:1", map[string]string{"tls-key-file": key}, []string{`tls-cert-file=""`, "tls-key-file=", key, "configure both or none"}},
+		"TLS and http":             {"http://a:1", map[string]string{"ca-cert-file": ca}, []string{"http://", "write https:// or no scheme"}},
+	} {
+		_, err := newSettings(registryConfig{address: c.address, params: c.params}.url(t))
+		if assert.Error(t, err, name) {
+			for _, want := range c.want {
+				assert.ErrorContains(t, err, want, name)
+			}
+		}
+	}
+}
+
+func TestACAFileWithoutACertificateIsAnError(t *testing.T) {
+	t.Parallel()
+	file := fileOf(t, "what is this")
+	_, err := newSettings(with("ca-cert-file", file).url(t))
+	if assert.Error(t, err) {
+		assert.ErrorContains(t, err, `ca-cert-file="`+file+`"`)
+	}
+}
+
+// It is not parallel: it counts goroutines.
+func TestBuildingARegistryDoesNoIOAndStartsNoGoroutine(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+
+	before := runtime.NumGoroutine()
+	for range 50 {
+		for _, address := range []string{"127.0.0.1:1", silent.Addr().String(), "no.such.host.invalid:2379"} {
+			config := registryConfig{address: address, username: "root", password: "secret", timeout: "1h"}
+			r, err := extension.GetRegistry(Protocol, config.url(t))
+			require.NoError(t, err)
+			require.IsType(t, &Registry{}, r)
+			require.Nil(t, r.(*Registry).cluster, "the factory has acquired the cluster")
+			require.True(t, r.IsAvailable())
+		}
+	}
+	assert.LessOrEqual(t, runtime.NumGoroutine(), before, "goroutines after building 150 registries")
+
+	require.NoError(t, silent.(*net.TCPListener).SetDeadline(time.Now().Add(20*time.Millisecond)))
+	_, err = silent.Accept()
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded, "the factory has connected")
+}
+
+func TestTheURLOfTheRegistryIsTheFrameworksWithoutThePassword(t *testing.T) {
+	t.Parallel()
+	u := registryConfig{address: "127.0.0.1:1", username: "root", password: "SECRET", group: "prod"}.url(t)
+	r, err := newRegistry(u)
+	require.NoError(t, err)
+	assert.Equal(t, "SECRET", u.Password, "the framework's own URL")
+	assert.Equal(t, u.CopyParams(), r.GetURL().CopyParams())
+	assert.Equal(t, u.Location, r.GetURL().Location)
+	assert.NotContains(t, r.GetURL().String(), "SECRET", "what the framework logs")
+}
+
+func TestTheURLOfTheRegistryShowsNoPasswordThatIsInTheAddress(t *testing.T) {
+	t.Parallel()
+	for _, c := range []registryConfig{
+		{address: "root:SECRET@127.0.0.1:1"},
+		{address: "etcdv3://root:SECRET@127.0.0.1:1"},
+		{address: "127.0.0.1:1", params: map[string]string{constant.BackupKey: "root:SECRET@127.0.0.1:2"}},
+	} {
+		r, err := newRegistry(c.url(t))
+		require.NoError(t, err)
+		assert.NotContains(t, r.GetURL().String(), "SECRET", "%+v", c)
+	}
+}
+
+// waits returns what the policy of the settings waits before each retry.
+func waits(s settings) []time.Duration {
+	var all []time.Duration
+	schedule := s.cluster.Retry.BackOff()
+	for range 200 {
+		wait := schedule.NextBackOff()
+		if wait == backoff.Stop {
+			break
+		}
+		all = append(all, wait)
+	}
+	return all
+}
+
+func fileOf(t *testing.T, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file.pem")
+	require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+	return file
+}
+
+// certificateFiles writes an authority's certificate, and a certificate issued
+// by it with its key.
+func certificateFiles(t *testing.T) (ca, cert, key string) {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		file := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		return file
+	}
+	newKey := func() *ecdsa.PrivateKey {
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+		return k
+	}
+	authority := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	caKey := newKey()
+	caDER, err := x509.CreateCertificate(rand.Reader, authority, authority, caKey.Public(), caKey)
+	require.NoError(t, err)
+	client := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "client"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	clientKey := newKey()
+	certDER, err := x509.CreateCertificate(rand.Reader, client, authority, clientKey.Public(), caKey)
+	require.NoError(t, err)
+	keyDER, err := x509.MarshalECPrivateKey(clientKey)
+	require.NoError(t, err)
+	return write("ca.pem", "CERTIFICATE", caDER), write("client.pem", "CERTIFICATE", certDER), write("client.key", "EC PRIVATE KEY", keyDER)
+}
