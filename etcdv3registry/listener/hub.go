@@ -37,8 +37,10 @@ type Hub struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup // mirrors and subscriptions
 
-	mu      sync.Mutex
-	mirrors map[string]*mirror // by prefix
+	mu       sync.Mutex         // guards what follows
+	mirrors  map[string]*mirror // by prefix
+	checking bool               // a Check is under way
+	recheck  bool               // and another one was asked for
 }
 
 // NewHub makes a Hub. Nothing is sent, and no goroutine started, before the

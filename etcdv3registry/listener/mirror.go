@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/dubbogo/gost/log/logger"
@@ -18,6 +20,12 @@ import (
 // errWatchEnded is a watch whose channel was closed without a reason.
 var errWatchEnded = errors.New("the watch ended")
 
+// errRestart ends a watch that is to be preceded by a new listing.
+var errRestart = errors.New("etcd has another history than before")
+
+// restartSpread is the time over which new listings are spread.
+const restartSpread = time.Second
+
 // mirror keeps the store of one prefix equal to etcd: list, then watch from
 // that revision, and again from where it was when the watch breaks.
 type mirror struct {
@@ -26,11 +34,13 @@ type mirror struct {
 	users  int // feeds that are open, guarded by Hub.mu
 	ctx    context.Context
 	cancel context.CancelFunc
+
+	restarts chan struct{} // a value has the keys listed again, soon
 }
 
 func newMirror(h *Hub, prefix string) *mirror {
 	ctx, cancel := context.WithCancel(h.ctx)
-	return &mirror{store: newStore(prefix), hub: h, ctx: ctx, cancel: cancel}
+	return &mirror{store: newStore(prefix), hub: h, ctx: ctx, cancel: cancel, restarts: make(chan struct{}, 1)}
 }
 
 func (m *mirror) open() *Feed {
@@ -54,9 +64,16 @@ func (m *mirror) run() {
 		if m.ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errRestart) {
+			// Every process that watched this etcd does the same at this moment.
+			if !retry.Sleep(m.ctx, rand.N(restartSpread)) {
+				return
+			}
+			continue
+		}
 		if retry.Compacted(err) {
 			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
-			m.setRevision(0)
+			m.setStale()
 			continue
 		}
 		if schedule == nil {
@@ -77,7 +94,7 @@ func (m *mirror) follow(working func()) error {
 	if err != nil {
 		return err
 	}
-	if m.revision() == 0 {
+	if m.isStale() {
 		if err := m.list(client); err != nil {
 			return err
 		}
@@ -125,17 +142,33 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 	defer cancel()
 	events := client.Watch(ctx, m.prefix, clientv3.WithPrefix(), clientv3.WithRev(m.revision()+1),
 		clientv3.WithFragment(), clientv3.WithCreatedNotify())
-	for response := range events {
-		if err := response.Err(); err != nil {
-			return fmt.Errorf("watch %s: %w", m.prefix, err)
-		}
-		working()
-		if n := len(response.Events); n > 0 {
-			// The header may be ahead of what has been sent: the last event counts.
-			m.apply(response.Events, response.Events[n-1].Kv.ModRevision)
+	for {
+		select {
+		case <-m.restarts:
+			m.setStale()
+			return errRestart
+		case response, ok := <-events:
+			if !ok {
+				return fmt.Errorf("watch %s: %w", m.prefix, errWatchEnded)
+			}
+			if err := response.Err(); err != nil {
+				return fmt.Errorf("watch %s: %w", m.prefix, err)
+			}
+			working()
+			if n := len(response.Events); n > 0 {
+				// The header may be ahead of what has been sent: the last event counts.
+				m.apply(response.Events, response.Events[n-1].Kv.ModRevision)
+			}
 		}
 	}
-	return fmt.Errorf("watch %s: %w", m.prefix, errWatchEnded)
+}
+
+// restart has the keys listed again.
+func (m *mirror) restart() {
+	select {
+	case m.restarts <- struct{}{}:
+	default:
+	}
 }
 
 // value is what is known of a key.

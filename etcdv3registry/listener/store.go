@@ -19,7 +19,8 @@ type store struct {
 
 	mu    sync.Mutex // guards what follows
 	keys  map[string]value
-	rev   int64         // of the last change applied; 0: to be listed
+	rev   int64         // of the last change applied
+	stale bool          // it has to be listed, for the first time or again
 	full  bool          // it has been listed once
 	err   error         // why it is not being followed at the moment; nil: it is
 	moved chan struct{} // closed, and made anew, when any of these changes
@@ -29,7 +30,7 @@ type store struct {
 }
 
 func newStore(prefix string) *store {
-	return &store{prefix: prefix, keys: map[string]value{}, moved: make(chan struct{}), feeds: map[*Feed]struct{}{}, warned: map[string]struct{}{}}
+	return &store{prefix: prefix, stale: true, keys: map[string]value{}, moved: make(chan struct{}), feeds: map[*Feed]struct{}{}, warned: map[string]struct{}{}}
 }
 
 func (s *store) open() *Feed {
@@ -62,7 +63,7 @@ func (s *store) replace(keys map[string]value, revision int64) {
 			changed = append(changed, keyAt{key, v.changed})
 		}
 	}
-	s.keys, s.rev, s.err = keys, revision, nil
+	s.keys, s.rev, s.stale, s.err = keys, revision, false, nil
 	if !s.full {
 		s.full = true
 		s.signalAll() // the listing is news even if it is empty
@@ -176,8 +177,28 @@ func (s *store) revision() int64 {
 	return s.rev
 }
 
-func (s *store) setRevision(revision int64) {
+func (s *store) isStale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rev = revision
+	return s.stale
+}
+
+// setStale has the keys listed again before anything else is applied.
+func (s *store) setStale() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stale = true
+}
+
+// newest returns the key that was changed last, and the revision up to which
+// the store is known to be equal to etcd. Key is empty if there are no keys.
+func (s *store) newest() (last keyAt, revision int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, v := range s.keys {
+		if v.changed > last.at {
+			last = keyAt{key, v.changed}
+		}
+	}
+	return last, s.rev
 }

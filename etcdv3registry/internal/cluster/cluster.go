@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dubbogo/gost/log/logger"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -30,8 +31,9 @@ type Cluster struct {
 	cancel context.CancelFunc
 	users  int // guarded by table.mu
 
-	client  atomic.Pointer[clientv3.Client]
-	dialing chan struct{} // held by the one who connects
+	client   atomic.Pointer[clientv3.Client]
+	dialing  chan struct{} // held by the one who connects
+	observer observer
 }
 
 // table holds the clusters in use.
@@ -63,6 +65,12 @@ func newCluster(cfg Config) *Cluster {
 	c := &Cluster{cfg: cfg, ctx: ctx, cancel: cancel, dialing: make(chan struct{}, 1)}
 	c.Lease = lease.New(lease.Config{Dial: c.Client, TTL: cfg.Session, Timeout: cfg.Timeout, Retry: cfg.Retry})
 	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout})
+	c.observer.watching = func() {
+		// A stream may go over a new connection, and behind it there may be another
+		// store than what was listed is from: wiped, or restored from a backup.
+		c.Watches.Check()
+		c.Lease.Check()
+	}
 	return c
 }
 
@@ -106,6 +114,13 @@ func Shutdown(ctx context.Context) {
 	}
 }
 
+// Waiting returns a context for a call of the framework that waits for etcd:
+// it ends after timeout or, while etcd does not answer at all, that long after
+// it stopped answering.
+func (c *Cluster) Waiting(timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(context.Background(), c.observer.deadline(timeout))
+}
+
 // Client returns the connected client, or connects. With a user name that
 // waits for etcd to accept the credentials, at most for the timeout of the
 // configuration; without one it does not wait.
@@ -124,7 +139,8 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 	if client := c.client.Load(); client != nil {
 		return client, nil
 	}
-	client, err := connect(c.ctx, c.cfg)
+	c.observer.asked()
+	client, err := connect(c.ctx, c.cfg, &c.observer)
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
 	}

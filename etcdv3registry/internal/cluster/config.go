@@ -4,6 +4,8 @@ package cluster
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,6 +54,9 @@ type TLS struct {
 func (t TLS) Config() (*tls.Config, error) {
 	info := transport.TLSInfo{TrustedCAFile: t.CA, CertFile: t.Cert, KeyFile: t.Key, ServerName: t.ServerName}
 	config, err := info.ClientConfig()
+	if err == nil && t.CA != "" && config.RootCAs.Equal(x509.NewCertPool()) {
+		err = errors.New("there is no certificate in the CA file")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the TLS files (ca-cert-file=%q, tls-cert-file=%q, tls-key-file=%q): %w", t.CA, t.Cert, t.Key, err)
 	}

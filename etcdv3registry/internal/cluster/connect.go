@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// connect makes the client. It ends with ctx.
-func connect(ctx context.Context, c Config) (*clientv3.Client, error) {
+// connect makes the client; it ends with ctx. The observer sees its traffic.
+func connect(ctx context.Context, c Config, o *observer) (*clientv3.Client, error) {
 	cfg := clientv3.Config{
 		Context:     ctx,
 		Endpoints:   c.Endpoints,
@@ -27,7 +27,7 @@ func connect(ctx context.Context, c Config) (*clientv3.Client, error) {
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 3 * time.Second,
 		MaxUnaryRetries:      3, // what has to be retried for longer is retried by package retry
-		DialOptions:          dialOptions,
+		DialOptions:          append(o.dialOptions(), reconnect, grpc.WithChainUnaryInterceptor(failFast)),
 		Logger:               zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
 	}
 	if c.TLS.Enabled {
@@ -44,15 +44,12 @@ func connect(ctx context.Context, c Config) (*clientv3.Client, error) {
 	return clientv3.New(cfg)
 }
 
-var dialOptions = []grpc.DialOption{
-	// gRPC's own 120 s between attempts to connect would keep a service away from
-	// etcd long after it is back.
-	grpc.WithConnectParams(grpc.ConnectParams{
-		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: 3 * time.Second},
-		MinConnectTimeout: 3 * time.Second,
-	}),
-	grpc.WithChainUnaryInterceptor(failFast),
-}
+// reconnect replaces gRPC's own limit of 120 s between attempts to connect,
+// which would keep a service away from etcd long after it is back.
+var reconnect = grpc.WithConnectParams(grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: 3 * time.Second},
+	MinConnectTimeout: 3 * time.Second,
+})
 
 // failFast has a request fail with the reason (connection refused, a
 // certificate that is not trusted) as soon as no endpoint can be reached. The

@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -50,12 +51,13 @@ type Config struct {
 
 // Keeper keeps keys. Its methods may be called from any goroutine.
 type Keeper struct {
-	cfg    Config
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	start  sync.Once     // of the writer, by the first change
-	wake   chan struct{} // tells the writer that something is queued
-	done   chan struct{} // closed when the writer has ended
+	cfg        Config
+	ctx        context.Context // ends with Close
+	cancel     context.CancelFunc
+	start      sync.Once     // of the writer, by the first change
+	suspicious atomic.Bool   // set by Check
+	wake       chan struct{} // tells the writer that something is queued
+	done       chan struct{} // closed when the writer has ended
 
 	mu      sync.Mutex
 	entries map[string]*entry // every key that is wanted, or may be in etcd and is not wanted any more
@@ -173,6 +175,12 @@ func (k *Keeper) signal() {
 	case k.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Check has the Keeper look, soon, whether etcd still has all keys: what it
+// talks to may be another store than before. It may be called from anywhere.
+func (k *Keeper) Check() {
+	k.suspicious.Store(true)
 }
 
 // Len is the number of keys that are wanted.

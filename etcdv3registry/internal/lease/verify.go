@@ -25,13 +25,17 @@ type verification struct {
 // verify looks whether the keys of a living lease are still there: an operator
 // may have deleted them, or a tool that cleans up. It asks etcd only if the
 // store changed at all since the last time (an idle store costs nothing), and
-// at most once in half a TTL.
+// at most once in half a TTL; or after Check.
 //
 // The revision it notes is that of the keep-alive before the question: what is
 // deleted while the answer is on its way counts as a change for the next time.
 func (k *Keeper) verify(alive *clientv3.LeaseKeepAliveResponse) {
 	v := &k.writer.verified
-	if v.off || alive.ResponseHeader == nil || alive.Revision == v.revision || time.Since(v.at) < k.cfg.TTL/2 {
+	if v.off || alive.ResponseHeader == nil {
+		return
+	}
+	due := alive.Revision != v.revision && time.Since(v.at) >= k.cfg.TTL/2
+	if !k.suspicious.Swap(false) && !due {
 		return
 	}
 	err := k.findLost(k.ctx)
@@ -40,7 +44,9 @@ func (k *Keeper) verify(alive *clientv3.LeaseKeepAliveResponse) {
 		v.revision, v.at = alive.Revision, time.Now()
 	case retry.LeaseLost(err):
 		k.leaseLost("etcd does not know it")
-	case !retry.CanPass(err) && k.ctx.Err() == nil:
+	case retry.CanPass(err):
+		k.suspicious.Store(true)
+	case k.ctx.Err() == nil:
 		v.off = true
 		logger.Warnf("[etcdv3] cannot look whether registered keys were deleted by somebody else, they will not be put again: %v", err)
 	}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+func putProvider(t testing.TB, client *clientv3.Client, i int) {
+	t.Helper()
+	_, err := client.Put(t.Context(), providerKey(i, "tri"), "")
+	require.NoError(t, err)
+}
+
+func address(i int) string { return fmt.Sprintf("10.0.0.%d:20000", i) }
+
+func TestAConsumerFollowsAnEtcdThatWasEmptied(t *testing.T) {
+	t.Parallel()
+	for name, writes := range map[string]int{"whose revision is behind": 2, "whose revision has caught up": 40} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			etcd := etcdtest.Start(t)
+			proxy := etcdtest.NewProxy(t, etcd.Endpoint())
+			for i := range 20 {
+				putProvider(t, etcd.Client(), i)
+			}
+			r := newRegistry(t, proxy.Addr())
+			l, empty := newListener(), newListener()
+			loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+			loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "configurators"), empty)
+			require.Len(t, l.addresses(), 20)
+
+			proxy.Cut()
+			etcd.Wipe()
+			for i := range writes { // whoever else is there is back first
+				putProvider(t, etcd.Client(), 100+i%2)
+			}
+			proxy.Restore()
+			l.requireAddresses(t, address(100), address(101))
+
+			putProvider(t, etcd.Client(), 102)
+			l.requireAddresses(t, address(100), address(101), address(102))
+			require.NoError(t, r.Register(provider("org.a.Greeter", "10.9.9.9:20000")))
+			l.requireAddresses(t, address(100), address(101), address(102), "10.9.9.9:20000")
+		})
+	}
+}
+
+func TestAReconnectedConsumerDoesNotListAgainWhenNothingHappened(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
+	for i := range 20 {
+		putProvider(t, etcd.Client(), i)
+	}
+	r := newRegistry(t, proxy.Addr())
+	listeners := make([]*listener, 10)
+	for i := range listeners {
+		listeners[i] = newListener()
+		loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", []string{"providers", "configurators", "routers", "consumers"}[i%4]), listeners[i])
+	}
+	before := etcd.Metrics().Requests("Range")
+	proxy.Cut()
+	proxy.Restore()
+	putProvider(t, etcd.Client(), 50)
+	require.True(t, eventually(func() bool { return len(listeners[0].addresses()) == 21 }))
+	require.True(t, eventually(func() bool { return etcd.Metrics().Requests("Range") > before }), "it asks whether etcd is the same")
+	assert.LessOrEqual(t, etcd.Metrics().Requests("Range")-before, 2, "in one or two questions for all prefixes")
+}
