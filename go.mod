@@ -6,10 +6,13 @@ require (
 	dubbo.apache.org/dubbo-go/v3 v3.3.2
 	github.com/cenkalti/backoff/v4 v4.2.1
 	github.com/dubbogo/gost v1.14.3
+	github.com/gofrs/flock v0.12.1
+	github.com/natefinch/atomic v1.0.1
 	github.com/stretchr/testify v1.11.1
 	go.etcd.io/etcd/api/v3 v3.6.14
 	go.etcd.io/etcd/client/pkg/v3 v3.6.14
 	go.etcd.io/etcd/client/v3 v3.6.14
+	go.uber.org/goleak v1.3.0
 	go.uber.org/zap v1.27.0
 	google.golang.org/grpc v1.82.1
 )

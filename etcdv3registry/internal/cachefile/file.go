@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cachefile
+
+import (
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dubbogo/gost/log/logger"
+)
+
+// DefaultDelay is Java's: how long after a change the file is saved.
+const DefaultDelay = 500 * time.Millisecond
+
+// Config is how a file is saved. Where those who share a file differ, it is
+// saved at once if anybody wants that, and with the shortest delay.
+type Config struct {
+	// Immediate saves before Set returns (save.file=true). It is an attempt: if
+	// another process is saving, or the file could not be saved lately, it is
+	// saved later as without Immediate.
+	Immediate bool
+	// Delay is how long after a change the file is saved, together with what
+	// else has changed until then. Zero: DefaultDelay. A save that failed is
+	// tried again after twice the delay, then four times and so on, up to ten
+	// times.
+	Delay time.Duration
+}
+
+// File is a cache file. Its methods may be called from any goroutine; none
+// waits for another process, and only the first Get or Set reads the file.
+type File struct {
+	path      string
+	saver     *saver
+	immediate atomic.Bool
+
+	users int // who have it open; guarded by table.mu
+	holds int // users and those who are closing; guarded by table.mu
+
+	mu      sync.Mutex
+	loaded  bool
+	entries map[string]string // service key to URLs, as in the file and changed since
+	own     map[string]bool   // the keys that were set by this process
+	saved   time.Time         // when the file was last saved, by whomever; zero: there was none
+	damaged bool              // the file cannot be read, and that was told
+
+	swept bool // what a crash left behind was removed; guarded by saver.saving
+}
+
+// table holds the files in use.
+var table = struct {
+	mu     sync.Mutex
+	byPath map[string]*File
+}{byPath: map[string]*File{}}
+
+// Open returns the process's use of a file, one for all who open the same
+// path. It does no I/O. Each Open is undone by one Close.
+func Open(path string, cfg Config) *File {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if cfg.Delay <= 0 {
+		cfg.Delay = DefaultDelay
+	}
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	f := table.byPath[path]
+	if f == nil {
+		f = &File{path: path, own: map[string]bool{}}
+		f.saver = newSaver(path, f.save)
+		table.byPath[path] = f
+	}
+	f.users++
+	f.holds++
+	f.saver.open(cfg.Delay)
+	if cfg.Immediate {
+		f.immediate.Store(true)
+	}
+	return f
+}
+
+// Close undoes one Open. The last one saves what is not saved yet; if another
+// process is saving it waits two seconds at most. Set does nothing afterwards.
+func (f *File) Close() {
+	table.mu.Lock()
+	if f.users == 0 {
+		table.mu.Unlock()
+		return
+	}
+	f.users--
+	if f.users == 0 {
+		f.saver.close()
+	}
+	last := f.users == 0
+	table.mu.Unlock()
+
+	if last {
+		f.saver.flush()
+	}
+
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	if f.holds--; f.holds == 0 {
+		delete(table.byPath, f.path)
+	}
+}
+
+// Path is where the file is.
+func (f *File) Path() string { return f.path }
+
+// Get returns the URLs of a service as they were last set, by this process or
+// by one before it, and when the file was last saved: how old they may be. A
+// service that had no URLs is ok too. The URLs are as they are in the file;
+// whether they are any is for the caller to see.
+func (f *File) Get(serviceKey string) (urls []string, saved time.Time, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loadLocked()
+	value, ok := f.entries[serviceKey]
+	return splitURLs(value), f.saved, ok
+}
+
+// Set replaces the URLs of a service. They hold no white space, as URLs do
+// not. It saves nothing if they are what they were, in the same order.
+func (f *File) Set(serviceKey string, urls []string) {
+	if f.saver.isClosed() {
+		return
+	}
+	if f.put(serviceKey, joinURLs(urls)) {
+		f.saver.changed(f.immediate.Load())
+	}
+}
+
+// put reports whether the value is another than before.
+func (f *File) put(key, value string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loadLocked()
+	f.own[key] = true
+	old, known := f.entries[key]
+	f.entries[key] = value
+	return !known || old != value
+}
+
+func (f *File) loadLocked() {
+	if f.loaded {
+		return
+	}
+	f.loaded = true
+	entries, saved, err := read(f.path)
+	if err != nil {
+		f.tellDamagedLocked(err)
+	}
+	f.entries, f.saved = entries, saved
+}
+
+// tellDamagedLocked warns once until the file has been saved again.
+func (f *File) tellDamagedLocked(err error) {
+	if !f.damaged {
+		logger.Warnf("[etcdv3] cache file %s is not used, and will be replaced: %v", f.path, err)
+	}
+	f.damaged = true
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cachefile
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/dubbogo/gost/log/logger"
+)
+
+const (
+	// maxFactor, times the delay, is the longest pause between attempts, and
+	// how long another process may hold the lock before that is a failure.
+	maxFactor = 10
+	// maxRetries is how often a save is tried again after the last change.
+	maxRetries = 20
+	// maxClosing is how long closing waits for another process that saves.
+	maxClosing = 2 * time.Second
+)
+
+// saver decides when a file is saved. It has a goroutine only while there is
+// something to save.
+type saver struct {
+	path   string
+	save   func() error // saves all that has changed; errBusy: not now
+	saving sync.Mutex   // held while save runs
+
+	mu        sync.Mutex
+	delay     time.Duration
+	closed    bool
+	pending   bool               // something has changed since the last successful save began
+	stop      context.CancelFunc // of the goroutine; nil: there is none
+	done      chan struct{}      // closed when it has ended
+	failures  int                // attempts that failed since one worked
+	retries   int                // attempts that failed since the last change
+	busySince time.Time          // of another process; zero: it is not
+}
+
+func newSaver(path string, save func() error) *saver {
+	return &saver{path: path, save: save, closed: true}
+}
+
+// open allows changes, and shortens the delay.
+func (s *saver) open(delay time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || delay < s.delay {
+		s.delay = delay
+	}
+	s.closed = false
+}
+
+// close ends changes: no goroutine is started any more. Flush does the rest.
+func (s *saver) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+func (s *saver) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// changed has the file saved: after the delay, or before it returns.
+func (s *saver) changed(now bool) {
+	s.mu.Lock()
+	s.pending, s.retries = true, 0
+	now = now && !s.closed && s.failures == 0
+	s.mu.Unlock()
+	if now {
+		_ = s.attempt()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending && !s.closed && s.stop == nil {
+		s.startLocked()
+	}
+}
+
+func (s *saver) startLocked() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	s.stop, s.done = cancel, done
+	go func() {
+		defer close(done)
+		defer cancel()
+		s.run(ctx)
+	}()
+}
+
+func (s *saver) run(ctx context.Context) {
+	for {
+		pause, more := s.next(ctx)
+		if !more {
+			return
+		}
+		select {
+		case <-time.After(pause):
+			_ = s.attempt() // told, and planned for, by settleLocked
+		case <-ctx.Done():
+		}
+	}
+}
+
+// next says how long to wait before the next attempt, if there is one.
+func (s *saver) next(ctx context.Context) (pause time.Duration, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case ctx.Err() != nil: // stop belongs to another goroutine now, or to none
+		return 0, false
+	case !s.pending || s.retries > maxRetries:
+		s.stop = nil
+		return 0, false
+	case s.failures > 0:
+		return jitter(s.delay * time.Duration(min(1<<min(s.failures, 8), maxFactor))), true
+	case !s.busySince.IsZero():
+		return jitter(s.delay / maxFactor), true
+	default:
+		return s.delay, true
+	}
+}
+
+// jitter keeps processes from trying in step: from three quarters of d to d.
+func jitter(d time.Duration) time.Duration {
+	return d - rand.N(d/4+1)
+}
+
+// attempt saves, if there is something to save.
+func (s *saver) attempt() error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	s.mu.Lock()
+	if !s.pending {
+		s.mu.Unlock()
+		return nil
+	}
+	s.pending = false
+	s.mu.Unlock()
+
+	err := s.save()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settleLocked(err)
+	return err
+}
+
+// settleLocked notes how an attempt went, and tells when that changes.
+func (s *saver) settleLocked(err error) {
+	if err == nil {
+		if s.failures > 0 {
+			logger.Infof("[etcdv3] cache file %s is saved again", s.path)
+		}
+		s.failures, s.retries, s.busySince = 0, 0, time.Time{}
+		return
+	}
+	s.pending = true
+	switch {
+	case !errors.Is(err, errBusy):
+		s.busySince = time.Time{}
+	case s.busySince.IsZero():
+		s.busySince = time.Now()
+		return
+	case time.Since(s.busySince) < maxFactor*s.delay:
+		return
+	}
+	s.retries++
+	if s.failures++; s.failures == 1 {
+		logger.Warnf("[etcdv3] cache file %s cannot be saved: %v", s.path, err)
+	}
+}
+
+// flush ends the goroutine and saves what is pending, once close was called.
+func (s *saver) flush() {
+	s.mu.Lock()
+	stop, done := s.stop, s.done
+	if s.stop = nil; stop != nil {
+		stop()
+	}
+	s.mu.Unlock()
+	if stop != nil {
+		<-done
+	}
+	for begun := time.Now(); ; time.Sleep(jitter(maxClosing / 200)) {
+		err := s.attempt()
+		if !errors.Is(err, errBusy) { // nil, or told
+			return
+		}
+		if time.Since(begun) >= maxClosing {
+			logger.Warnf("[etcdv3] cache file %s is closed without the last changes: %v", s.path, err)
+			return
+		}
+	}
+}
