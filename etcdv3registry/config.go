@@ -26,6 +26,11 @@ type settings struct {
 	root    string        // what every key of this registry begins with: "/dubbo", "/tenant/dubbo"
 	timeout time.Duration // how long a call of the framework waits for etcd
 	check   bool          // fail instead of going on without etcd
+
+	cacheFile  string // path of the local cache file; empty: Java's default
+	caching    bool   // whether there is one
+	saveAtOnce bool   // it is saved with every change, rather than a little later
+	keepLast   bool   // a consumer keeps its providers when all are gone
 }
 
 // parameter is one entry of the registry's params (or what dubbo-go makes of
@@ -65,6 +70,16 @@ var parameters = []parameter{
 		func(d *draft, v string) bool { return readDuration(v, 0, &d.retryInterval) }},
 	{constant.CheckKey, "false", "true or false",
 		func(d *draft, v string) bool { return readBool(v, &d.check) }},
+	{"file", "", "the path of a file",
+		func(d *draft, v string) bool { d.cacheFile = v; return true }},
+	{"file-cache", "true", "true or false",
+		func(d *draft, v string) bool { return readBool(v, &d.caching) }},
+	{"save.file", "false", "true or false",
+		func(d *draft, v string) bool { return readBool(v, &d.saveAtOnce) }},
+	{"enable-empty-protection", "false", "true or false",
+		func(d *draft, v string) bool { return readBool(v, &d.keepLast) }},
+	{"endpoints.sync", "false", "true or false",
+		func(d *draft, v string) bool { return readBool(v, &d.cluster.SyncEndpoints) }},
 	{"ca-cert-file", "", "the path of a PEM file",
 		func(d *draft, v string) bool { d.cluster.TLS.CA = v; return true }},
 	{"tls-cert-file", "", "the path of a PEM file",

@@ -43,7 +43,7 @@ func (r *Registry) register(u *common.URL) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := r.cluster.Waiting(r.settings.timeout)
+	ctx, cancel := r.cluster.Waiting(registerWait(r.settings.timeout))
 	defer cancel()
 	switch err = change.Wait(ctx); {
 	case err == nil:
@@ -56,6 +56,11 @@ func (r *Registry) register(u *common.URL) error {
 		return err
 	}
 }
+
+// registerWait is a little less than registry.timeout. That is the framework's
+// own limit for the registration of a consumer, after which it takes back what
+// comes too late.
+func registerWait(timeout time.Duration) time.Duration { return timeout * 9 / 10 }
 
 // want notes the key as registered and starts the change that makes it so.
 func (r *Registry) want(slot string, key lease.Key) (*lease.Change, error) {
@@ -104,7 +109,7 @@ func (r *Registry) unregister(u *common.URL) error {
 	if change == nil {
 		return nil
 	}
-	ctx, cancel := r.cluster.Waiting(r.settings.timeout)
+	ctx, cancel := r.cluster.Waiting(registerWait(r.settings.timeout))
 	defer cancel()
 	if err = change.Wait(ctx); err != nil && retry.CanPass(err) && !r.settings.check {
 		logger.Warnf("[etcdv3] %s is still registered, it will not be as soon as etcd at %v takes that: %v", u.Key(), r.settings.cluster.Endpoints, err)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 )
 
 var errDestroyed = errors.New("etcdv3 registry: it has been destroyed")
@@ -33,8 +32,9 @@ type Registry struct {
 	mu            sync.Mutex // guards what follows
 	cluster       *cluster.Cluster
 	destroyed     bool
+	cache         *cache               // opened by the first subscription, unless there is none
 	registered    map[string]lease.Key // by slot
-	subscriptions map[subscriptionID]*listener.Subscription
+	subscriptions map[subscriptionID]subscribed
 }
 
 // newRegistry is the framework's factory. The framework calls it for every
@@ -49,7 +49,7 @@ func newRegistry(u *common.URL) (registry.Registry, error) {
 	r := &Registry{
 		settings:      s,
 		registered:    map[string]lease.Key{},
-		subscriptions: map[subscriptionID]*listener.Subscription{},
+		subscriptions: map[subscriptionID]subscribed{},
 	}
 	shown := u.Clone() // the framework writes it to its log
 	shown.Password = ""
@@ -92,13 +92,14 @@ func (r *Registry) Destroy() {
 			changes = append(changes, c.Lease.Delete(key.Name))
 		}
 	}
-	subscriptions := r.subscriptions
+	subscriptions, cached := r.subscriptions, r.cache
 	r.registered, r.subscriptions = nil, nil
 	r.mu.Unlock()
 
 	for _, s := range subscriptions {
 		s.Close()
 	}
+	cached.close()
 	if c == nil {
 		return
 	}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/metrics"
 	metricsRegistry "dubbo.apache.org/dubbo-go/v3/metrics/registry"
 	"dubbo.apache.org/dubbo-go/v3/registry"
@@ -24,11 +26,23 @@ type subscriptionID struct {
 	listener registry.NotifyListener
 }
 
+// subscribed is a subscription and what it has in the cache file, if anything.
+type subscribed struct {
+	*listener.Subscription
+	cached *cachedList
+}
+
+func (s subscribed) close() {
+	s.Close()
+	s.cached.end()
+}
+
 // LoadSubscribeInstances delivers what the URL asks for, as of now, in one
 // NotifyAll before it returns. The Subscribe that follows goes on from there.
 //
-// It waits for etcd at most registry.timeout. If etcd is away it returns nil
-// and logs a warning: the list is delivered after Subscribe, when etcd is back.
+// It waits for etcd at most registry.timeout. If etcd is away it delivers what
+// the local cache file has, or logs a warning if that has nothing, and returns
+// nil; what etcd has is delivered after Subscribe, when etcd is back.
 // With check=true in the registry's params that is an error; what etcd refuses
 // (permission, credentials) always is.
 func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListener) error {
@@ -41,6 +55,8 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListen
 	err = s.Load(ctx)
 	switch {
 	case err == nil:
+		return nil
+	case retry.CanPass(err) && !r.settings.check && s.LoadCached():
 		return nil
 	case retry.CanPass(err) && !r.settings.check:
 		logger.Warnf("[etcdv3] there are no providers of %s yet: etcd at %v has not answered, the list follows when it does: %v",
@@ -64,7 +80,7 @@ func (r *Registry) Subscribe(u *common.URL, l registry.NotifyListener) error {
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: subscribe to %s: %w", u.ServiceKey(), err)
 	}
-	s.Start()
+	s.Start(r.settings.timeout)
 	return nil
 }
 
@@ -81,8 +97,8 @@ func (r *Registry) UnSubscribe(u *common.URL, l registry.NotifyListener) error {
 	s := r.subscriptions[id]
 	delete(r.subscriptions, id)
 	r.mu.Unlock()
-	if s != nil {
-		s.Close()
+	if s.Subscription != nil {
+		s.close()
 	}
 	return nil
 }
@@ -101,12 +117,33 @@ func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *li
 	if err != nil {
 		return nil, false, err
 	}
-	if s = r.subscriptions[id]; s != nil {
-		return s, false, nil
+	if known, ok := r.subscriptions[id]; ok {
+		return known.Subscription, false, nil
 	}
-	s = c.Watches.Subscribe(q.prefix(r.settings.root), q.view(r.settings.root), l)
-	r.subscriptions[id] = s
+	if r.cache == nil && len(r.subscriptions) == 0 {
+		r.cache = openCache(r.settings, applicationOf(u, r.GetURL()))
+	}
+	view, cached := q.view(r.settings.root), r.cache.list(u, q)
+	if cached != nil {
+		view.Cache = cached
+	}
+	view.KeepLast = r.settings.keepLast && slices.Equal(q.categories, []string{providers})
+	s = c.Watches.Subscribe(q.prefix(r.settings.root), view, l)
+	r.subscriptions[id] = subscribed{s, cached}
 	return s, true, nil
+}
+
+// applicationOf is the name of the application, as it stands in the default
+// path of the cache file.
+func applicationOf(urls ...*common.URL) string {
+	for _, u := range urls {
+		for ; u != nil; u = u.SubURL {
+			if name := u.GetParam(constant.ApplicationKey, ""); name != "" {
+				return name
+			}
+		}
+	}
+	return "unknown"
 }
 
 func idOf(q query, l registry.NotifyListener) (subscriptionID, error) {

@@ -56,7 +56,33 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 		s.things[id] = t
 		touched = append(touched, id)
 	}
-	return s.events(touched, urls), urls
+	return s.events(s.hold(touched), urls), urls
+}
+
+// hold returns the IDs that the listener is to hear of now: all, unless it is
+// to keep the last of what it knows and everything is gone. Those wait until
+// there is something again.
+func (s *Subscription) hold(touched []string) []string {
+	if !s.view.KeepLast {
+		return touched
+	}
+	touched = append(s.held, touched...)
+	s.held = nil
+	known := false
+	for _, t := range s.things {
+		if len(t.keys) > 0 {
+			return touched
+		}
+		known = known || t.told != ""
+	}
+	if !known {
+		return touched
+	}
+	if len(touched) > 0 {
+		logger.Warnf("[etcdv3] everything under %s is gone from etcd: going on with what was there last, until there is something again", s.feed.store.prefix)
+	}
+	s.held = touched
+	return nil
 }
 
 // events compares what the listener was told of each thing with what is true

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/registry"
@@ -28,6 +29,23 @@ type View struct {
 	// version of the other: the listener is told of the one created last. The
 	// listener sees the ID as the key of its events.
 	ID func(key string, u *common.URL) string
+	// Cache keeps what the listener was told beyond the life of the process.
+	// Nil: nothing does.
+	Cache Cache
+	// KeepLast has the listener keep the last of what it was told when all of it
+	// is gone, until there is something again.
+	KeepLast bool
+}
+
+// A Cache is what a subscription falls back on while etcd has not answered.
+// Keys are those of etcd. Its methods must not block for long.
+type Cache interface {
+	// Load returns the keys that were saved last, by this process or another one;
+	// ok is false if there are none.
+	Load() (keys []string, ok bool)
+	// Save is called when the listener has been told something out of etcd; it may
+	// call keys later, from any goroutine, or not at all.
+	Save(keys func() []string)
 }
 
 // Subscription delivers what a feed has to one framework listener, serially.
@@ -46,6 +64,8 @@ type Subscription struct {
 	delivery sync.Mutex // held while the listener is told; guards what follows
 	told     bool       // a first delivery has been made
 	things   map[string]thing
+	cached   map[string]bool // keys out of the cache that etcd has not confirmed yet
+	held     []string        // IDs that the listener was not told of, by View.KeepLast
 }
 
 // Subscribe opens the prefix for a listener. Nothing is delivered before Load
@@ -71,16 +91,44 @@ func (s *Subscription) Load(ctx context.Context) error {
 	return nil
 }
 
+// LoadCached delivers what the cache has, if nothing has been delivered yet,
+// and reports whether it had something. What etcd has, when it answers, is
+// delivered as the difference to it.
+func (s *Subscription) LoadCached() bool {
+	s.delivery.Lock()
+	defer s.delivery.Unlock()
+	if s.view.Cache == nil || s.told || s.closed.Load() {
+		return false
+	}
+	keys, ok := s.view.Cache.Load()
+	if !ok {
+		return false
+	}
+	s.cached = make(map[string]bool, len(keys))
+	changes := make([]Change, 0, len(keys))
+	for _, key := range keys {
+		s.cached[key] = true
+		changes = append(changes, Change{Key: key})
+	}
+	s.tell(s.digest(changes))
+	return true
+}
+
 // Start delivers in the background from now on, until Close: what there is,
-// unless Load has delivered it already, and then every change. Further calls do
+// unless Load has delivered it already, and then every change. If etcd has not
+// answered after patience, it delivers what the cache has. Further calls do
 // nothing.
-func (s *Subscription) Start() {
+func (s *Subscription) Start(patience time.Duration) {
 	s.start.Do(func() {
 		s.hub.goUntilClose(func() {
+			impatient := time.NewTimer(patience)
+			defer impatient.Stop()
 			for {
 				select {
 				case <-s.feed.Changed():
 					s.deliver()
+				case <-impatient.C:
+					s.LoadCached()
 				case <-s.stop:
 					return
 				case <-s.hub.ctx.Done():
@@ -108,14 +156,53 @@ func (s *Subscription) Close() {
 	}
 }
 
-// deliver tells the listener what changed since the last delivery.
+// deliver tells the listener what changed in etcd since the last delivery.
 func (s *Subscription) deliver() {
 	s.delivery.Lock()
 	defer s.delivery.Unlock()
 	if s.closed.Load() {
 		return
 	}
-	events, urls := s.digest(s.feed.Take())
+	changes := s.feed.Take()
+	if s.cached != nil {
+		changes = append(changes, s.unconfirmed(changes)...)
+		s.cached = nil
+	}
+	first := !s.told
+	events, urls := s.digest(changes)
+	s.tell(events, urls)
+	if s.view.Cache != nil && (first || len(events) > 0) {
+		keys := s.keys()
+		s.view.Cache.Save(func() []string { return keys })
+	}
+}
+
+// unconfirmed returns the keys out of the cache that the first listing does
+// not have, as deleted.
+func (s *Subscription) unconfirmed(listing []Change) []Change {
+	for _, c := range listing {
+		delete(s.cached, c.Key)
+	}
+	var gone []Change
+	for key := range s.cached {
+		gone = append(gone, Change{Key: key, Deleted: true})
+	}
+	return gone
+}
+
+// keys returns what the listener was told of.
+func (s *Subscription) keys() []string {
+	keys := make([]string, 0, len(s.things))
+	for _, t := range s.things {
+		if t.told != "" {
+			keys = append(keys, t.told)
+		}
+	}
+	return keys
+}
+
+// tell passes on events, as a list if it is the first time or there are many.
+func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*common.URL) {
 	first := !s.told
 	s.told = true
 	if (first || len(events) > notifyAllAbove) && s.notifyAll(urls) {
@@ -131,6 +218,9 @@ func (s *Subscription) deliver() {
 func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
 	events := make([]*registry.ServiceEvent, 0, len(s.things))
 	for id, t := range s.things {
+		if t.told == "" {
+			continue
+		}
 		u := urls[t.told]
 		if u == nil {
 			u = s.read(t.told)

@@ -13,6 +13,8 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 )
 
+var withPrefix = clientv3.WithPrefix()
+
 func putProvider(t testing.TB, client *clientv3.Client, i int) {
 	t.Helper()
 	_, err := client.Put(t.Context(), providerKey(i, "tri"), "")

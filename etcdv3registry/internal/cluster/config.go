@@ -28,7 +28,9 @@ type Config struct {
 
 	Session time.Duration // TTL of the lease; etcd counts in seconds, a fraction is rounded up
 	Timeout time.Duration // of one request, and of an attempt to connect
-	Retry   retry.Policy  // of requests whose answer somebody waits for
+	// SyncEndpoints asks etcd for its members' client addresses, and uses those.
+	SyncEndpoints bool
+	Retry         retry.Policy // of requests whose answer somebody waits for
 }
 
 // id is the same for the users of one connection: equal endpoints in whatever

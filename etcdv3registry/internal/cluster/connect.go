@@ -30,6 +30,9 @@ func connect(ctx context.Context, c Config, o *observer) (*clientv3.Client, erro
 		DialOptions:          append(o.dialOptions(), reconnect, grpc.WithChainUnaryInterceptor(failFast)),
 		Logger:               zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
 	}
+	if c.SyncEndpoints {
+		cfg.AutoSyncInterval = syncInterval
+	}
 	if c.TLS.Enabled {
 		tls, err := c.TLS.Config()
 		if err != nil {
@@ -43,6 +46,10 @@ func connect(ctx context.Context, c Config, o *observer) (*clientv3.Client, erro
 	}
 	return clientv3.New(cfg)
 }
+
+// syncInterval is how often the members' addresses are asked for, where that
+// is configured.
+const syncInterval = 30 * time.Second
 
 // reconnect replaces gRPC's own limit of 120 s between attempts to connect,
 // which would keep a service away from etcd long after it is back.

@@ -51,7 +51,7 @@ func RunBare(b *testing.B) {
 
 func newRegistry(b *testing.B, etcd *etcdtest.Server) registry.Registry {
 	b.Helper()
-	params := url.Values{constant.RegistryTimeoutKey: {"60s"}}
+	params := url.Values{constant.RegistryTimeoutKey: {"60s"}, "file-cache": {"false"}}
 	u, err := common.NewURL("etcdv3://"+etcd.Endpoint(), common.WithParams(params), common.WithLocation(etcd.Endpoint()))
 	if err != nil {
 		b.Fatal(err)
