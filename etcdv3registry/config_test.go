@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -204,7 +205,7 @@ func TestParametersThatAreNotOursAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	params := map[string]string{
 		"timeout": "soon", "group": "a//b", "namespace": "//", "session.timeout": "x", "retry.period": "x", "registry.ttl": "x",
-		"registry.weight": "x", "zone": "??", "simplified": "perhaps", "qos.enable": "yes", "file": "/tmp/x", "": "nameless",
+		"registry.weight": "x", "zone": "??", "simplified": "perhaps", "qos.enable": "yes", "cache-file": "/tmp/x", "": "nameless",
 	}
 	u := registryConfig{address: "127.0.0.1:2379", params: params}.url(t)
 	before := u.String()
@@ -490,4 +491,23 @@ func certificateFiles(t *testing.T) (ca, cert, key string) {
 	keyDER, err := x509.MarshalECPrivateKey(clientKey)
 	require.NoError(t, err)
 	return write("ca.pem", "CERTIFICATE", caDER), write("client.pem", "CERTIFICATE", certDER), write("client.key", "EC PRIVATE KEY", keyDER)
+}
+
+func TestTheREADMEHasARowForEveryParameter(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	rows := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(readme), -1) {
+		rows[row[1]] = true
+	}
+	for _, p := range parameters {
+		assert.True(t, rows[p.name], "there is no row for %s", p.name)
+		delete(rows, p.name)
+	}
+	for _, other := range []string{"address", "username", "password", "dynamic", "simplified"} { // read elsewhere
+		assert.True(t, rows[other], "there is no row for %s", other)
+		delete(rows, other)
+	}
+	assert.Empty(t, rows, "rows for what is no parameter")
 }
