@@ -39,8 +39,9 @@ type Hub struct {
 
 	mu       sync.Mutex         // guards what follows
 	mirrors  map[string]*mirror // by prefix
-	checking bool               // a Check is under way
-	recheck  bool               // and another one was asked for
+	failing  map[*mirror]struct{}
+	checking bool // a Check is under way
+	recheck  bool // and another one was asked for
 }
 
 // NewHub makes a Hub. Nothing is sent, and no goroutine started, before the
@@ -59,7 +60,7 @@ func NewHub(cfg Config) *Hub {
 	// and to go on at another member. The same context for all watches puts them
 	// on one stream.
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(context.Background()))
-	return &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[string]*mirror{}}
+	return &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[string]*mirror{}, failing: map[*mirror]struct{}{}}
 }
 
 // Open returns a feed of the keys that begin with prefix. The first feed of a

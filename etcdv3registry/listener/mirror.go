@@ -52,36 +52,35 @@ func (m *mirror) open() *Feed {
 // run ends with the context of the mirror.
 func (m *mirror) run() {
 	defer m.cancel()
+	defer m.hub.works(m)
 	var schedule backoff.BackOff // while it does not work
 	for {
 		err := m.follow(func() {
 			if schedule != nil {
-				logger.Infof("[etcdv3] watching %s again, %d key(s)", m.prefix, m.len())
 				m.fail(nil)
+				m.hub.works(m)
 			}
 			schedule = nil
 		})
 		if m.ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errRestart) {
-			// Every process that watched this etcd does the same at this moment.
-			if !retry.Sleep(m.ctx, rand.N(restartSpread)) {
-				return
-			}
-			continue
-		}
-		if retry.Compacted(err) {
+		wait := time.Duration(0)
+		switch {
+		case retry.Compacted(err):
 			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
 			m.setStale()
-			continue
+		case errors.Is(err, errRestart):
+			wait = rand.N(restartSpread) // every process that watches this etcd does the same now
+		default:
+			if schedule == nil {
+				schedule = m.hub.cfg.Backoff.BackOff()
+			}
+			wait = schedule.NextBackOff()
+			m.fail(err)
+			m.hub.fails(m, err)
 		}
-		if schedule == nil {
-			schedule = m.hub.cfg.Backoff.BackOff()
-			logger.Warnf("[etcdv3] cannot watch %s, going on with the %d key(s) known and trying again: %v", m.prefix, m.len(), err)
-		}
-		m.fail(err)
-		if !retry.Sleep(m.ctx, schedule.NextBackOff()) {
+		if !retry.Sleep(m.ctx, wait) {
 			return
 		}
 	}

@@ -34,6 +34,7 @@ type Cluster struct {
 	client   atomic.Pointer[clientv3.Client]
 	dialing  chan struct{} // held by the one who connects
 	observer observer
+	running  sync.WaitGroup // the monitor
 }
 
 // table holds the clusters in use.
@@ -91,6 +92,7 @@ func (c *Cluster) Release(ctx context.Context) error {
 	c.Watches.Close()
 	c.cancel()
 	c.dialing <- struct{}{} // nobody connects any more
+	c.running.Wait()
 	if client := c.client.Load(); client != nil {
 		_ = client.Close() // reports the end of the context it was given
 	}
@@ -145,5 +147,6 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
 	}
 	c.client.Store(client)
+	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints) })
 	return client, nil
 }
