@@ -4,6 +4,7 @@ package etcdv3registry
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -28,7 +29,7 @@ func (r *Registry) Register(u *common.URL) error {
 	err := r.register(u)
 	metrics.Publish(metricsRegistry.NewRegisterEvent(err == nil, start))
 	if err != nil {
-		return fmt.Errorf("etcdv3 registry: register %s: %w", u.Key(), err)
+		return fmt.Errorf("etcdv3 registry: register %s: %w", describe(u), err)
 	}
 	return nil
 }
@@ -49,7 +50,7 @@ func (r *Registry) register(u *common.URL) error {
 	case err == nil:
 		return nil
 	case retry.CanPass(err) && !r.settings.check:
-		logger.Warnf("[etcdv3] %s is not registered yet, it will be as soon as etcd at %v takes it: %v", u.Key(), r.settings.cluster.Endpoints, err)
+		logger.Warnf("[etcdv3] %s is not registered yet, it will be as soon as etcd at %v takes it: %v", describe(u), r.settings.cluster.Endpoints, err)
 		return nil
 	default:
 		r.unwant(slot, key)
@@ -95,7 +96,7 @@ func (r *Registry) unwant(slot string, key lease.Key) *lease.Change {
 // with the lease.
 func (r *Registry) UnRegister(u *common.URL) error {
 	if err := r.unregister(u); err != nil {
-		return fmt.Errorf("etcdv3 registry: unregister %s: %w", u.Key(), err)
+		return fmt.Errorf("etcdv3 registry: unregister %s: %w", describe(u), err)
 	}
 	return nil
 }
@@ -112,10 +113,16 @@ func (r *Registry) unregister(u *common.URL) error {
 	ctx, cancel := r.cluster.Waiting(registerWait(r.settings.timeout))
 	defer cancel()
 	if err = change.Wait(ctx); err != nil && retry.CanPass(err) && !r.settings.check {
-		logger.Warnf("[etcdv3] %s is still registered, it will not be as soon as etcd at %v takes that: %v", u.Key(), r.settings.cluster.Endpoints, err)
+		logger.Warnf("[etcdv3] %s is still registered, it will not be as soon as etcd at %v takes that: %v", describe(u), r.settings.cluster.Endpoints, err)
 		return nil
 	}
 	return err
+}
+
+// describe names a URL in an error or the log: "provider com.example.Greeter
+// (tri://10.0.0.7:20000)".
+func describe(u *common.URL) string {
+	return fmt.Sprintf("%s %s (%s://%s)", strings.TrimSuffix(categoryOf(u), "s"), u.ServiceKey(), u.Protocol, u.Address())
 }
 
 // slotOf tells what replaces what: a provider is one per protocol, address,
