@@ -58,6 +58,10 @@ tidy-check: ## fail when a go.mod or go.sum is not tidy
 bench: etcd ## all benchmarks; BENCH=regexp picks some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PACKAGES)
 
+.PHONY: interop
+interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven
+	cd integration && go test -race -tags interop -count=1 -v ./interop/
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
 	@{ grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . || true; } | sed 's/func //' | while IFS=: read -r file target; do \

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build interop
+
+// Package interop_test tests this registry beside that of Dubbo for Java, on one
+// etcd. It needs a JDK (17 or later) and Maven: make interop.
+package interop_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/extension"
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"dubbo.apache.org/dubbo-go/v3/remoting"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+const (
+	providers = "/dubbo/org.a.Greeter/providers/"
+	patience  = 30 * time.Second
+)
+
+// peer is a process of Dubbo for Java.
+type peer struct {
+	t        *testing.T
+	commands io.Writer
+	mu       sync.Mutex
+	done     []string // commands
+	notified string   // the addresses in the last notification
+}
+
+func startPeer(t *testing.T, etcd string) *peer {
+	t.Helper()
+	classpath := filepath.Join(t.TempDir(), "classpath")
+	build := exec.Command("mvn", "-q", "-B", "compile", "dependency:build-classpath", "-Dmdep.outputFile="+classpath)
+	build.Dir = "java"
+	output, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	jars, err := os.ReadFile(classpath)
+	require.NoError(t, err)
+
+	java := exec.Command("java", "-cp", "java/target/classes"+string(os.PathListSeparator)+strings.TrimSpace(string(jars)), "Peer", etcd)
+	p := &peer{t: t}
+	p.commands, err = java.StdinPipe()
+	require.NoError(t, err)
+	out, err := java.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, java.Start())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.read(out)
+	}()
+	t.Cleanup(func() {
+		_ = java.Process.Kill()
+		<-ended
+		_ = java.Wait()
+	})
+	return p
+}
+
+func (p *peer) read(out io.Reader) {
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		word, rest, _ := strings.Cut(lines.Text(), " ")
+		p.mu.Lock()
+		switch word {
+		case "DONE":
+			p.done = append(p.done, rest)
+		case "NOTIFIED":
+			p.notified = rest
+		}
+		p.mu.Unlock()
+	}
+}
+
+// do sends a command and waits until it is done.
+func (p *peer) do(command string, u string) {
+	p.t.Helper()
+	p.mu.Lock()
+	n := len(p.done)
+	p.mu.Unlock()
+	_, err := fmt.Fprintln(p.commands, command, u)
+	require.NoError(p.t, err)
+	require.Eventually(p.t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.done) > n && p.done[n] == command
+	}, patience, 10*time.Millisecond, "%s %s", command, u)
+}
+
+func (p *peer) requireProviders(want string) {
+	p.t.Helper()
+	require.Eventually(p.t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.notified == want
+	}, patience, 10*time.Millisecond, "Java is to know %q", want)
+}
+
+// goListener keeps the URLs that it was told of, by address.
+type goListener struct {
+	mu   sync.Mutex
+	urls map[string]*common.URL
+}
+
+func (l *goListener) Notify(e *registry.ServiceEvent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.Action == remoting.EventTypeDel {
+		delete(l.urls, e.Service.Address())
+	} else {
+		l.urls[e.Service.Address()] = e.Service
+	}
+}
+
+func (l *goListener) NotifyAll(events []*registry.ServiceEvent, done func()) {
+	l.mu.Lock()
+	l.urls = map[string]*common.URL{}
+	l.mu.Unlock()
+	for _, e := range events {
+		l.Notify(e)
+	}
+	done()
+}
+
+func (l *goListener) requireProviders(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		got = nil
+		for address := range l.urls {
+			got = append(got, address)
+		}
+		slices.Sort(got)
+		return slices.Equal(got, want)
+	}, patience, 10*time.Millisecond, "Go is to know %v", want)
+}
+
+func providerKeys(t *testing.T, etcd *etcdtest.Server) []string {
+	t.Helper()
+	response, err := etcd.Client().Get(context.Background(), providers, clientv3.WithPrefix())
+	require.NoError(t, err)
+	var keys []string
+	for _, kv := range response.Kvs {
+		keys = append(keys, string(kv.Key))
+	}
+	return keys
+}
+
+func TestJavaAndGoFindEachOtherAndWriteTheSameKeys(t *testing.T) {
+	etcd := etcdtest.Start(t)
+	java := startPeer(t, etcd.Endpoint())
+	java.do("subscribe", "consumer://127.0.0.1/org.a.Greeter?application=peer&interface=org.a.Greeter&category=providers,configurators,routers&side=consumer")
+
+	u, err := common.NewURL("etcdv3://"+etcd.Endpoint(), common.WithLocation(etcd.Endpoint()), common.WithParamsValue("file-cache", "false"))
+	require.NoError(t, err)
+	r, err := extension.GetRegistry("etcdv3", u)
+	require.NoError(t, err)
+	t.Cleanup(r.Destroy)
+	reference := common.NewURLWithOptions(common.WithProtocol("tri"), common.WithPath("org.a.Greeter"), common.WithParams(url.Values{
+		"interface": {"org.a.Greeter"}, "registry.role": {"0"}, "side": {"consumer"}}))
+	l := &goListener{urls: map[string]*common.URL{}}
+	require.NoError(t, r.LoadSubscribeInstances(reference, l))
+	require.NoError(t, r.Subscribe(reference, l))
+
+	// Every character that Java's URLEncoder and Go's QueryEscape differ in.
+	const strange = "a b*c+d~e/é"
+	ofJava := "tri://127.0.0.1:20001/org.a.Greeter?anyhost=true&interface=org.a.Greeter&methods=Greet,Part&registry.role=3&side=provider&strange=" + strange + "&timestamp=1700000000"
+	java.do("register", ofJava)
+	l.requireProviders(t, "127.0.0.1:20001")
+	assert.Equal(t, strange, l.urls["127.0.0.1:20001"].GetParam("strange", ""))
+	written := providerKeys(t, etcd)
+	require.Len(t, written, 1)
+
+	ofGo := func(port string) *common.URL {
+		return common.NewURLWithOptions(common.WithProtocol("tri"), common.WithIp("127.0.0.1"), common.WithPort(port), common.WithPath("org.a.Greeter"),
+			common.WithMethods([]string{"Greet", "Part"}), common.WithParams(url.Values{"interface": {"org.a.Greeter"}, "registry.role": {"3"},
+				"side": {"provider"}, "strange": {strange}, "timestamp": {"1700000000"}}))
+	}
+	require.NoError(t, r.Register(ofGo("20001")))
+	assert.Equal(t, written, providerKeys(t, etcd), "the same URL is the same key")
+	require.NoError(t, r.Register(ofGo("20002")))
+	java.requireProviders("127.0.0.1:20001 127.0.0.1:20002")
+	l.requireProviders(t, "127.0.0.1:20001", "127.0.0.1:20002")
+
+	require.NoError(t, r.UnRegister(ofGo("20002")))
+	java.requireProviders("127.0.0.1:20001")
+	java.do("unregister", ofJava)
+	java.requireProviders("")
+	l.requireProviders(t)
+}
