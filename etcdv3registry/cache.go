@@ -38,6 +38,7 @@ type cache struct {
 	root      string
 	atOnce    bool
 
+	saving   sync.Mutex // one save at a time, in order; taken before mu
 	mu       sync.Mutex // guards what follows
 	services map[string]map[*cachedList]func() []string
 	changed  map[string]bool // services that are not saved yet
@@ -82,6 +83,8 @@ func (c *cache) list(u *common.URL, q query) *cachedList {
 // save converts and hands over what has changed; it runs in its own goroutine,
 // or in that of a delivery if everything is to be saved at once.
 func (c *cache) save() {
+	c.saving.Lock()
+	defer c.saving.Unlock()
 	c.mu.Lock()
 	changed := c.changed
 	c.changed, c.timer = map[string]bool{}, nil
@@ -125,6 +128,7 @@ type cachedList struct {
 	cache   *cache
 	service string // the key in the file
 	prefix  string // of the service's keys in etcd
+	ended   bool   // guarded by cache.mu
 }
 
 var _ listener.Cache = (*cachedList)(nil)
@@ -154,7 +158,7 @@ func (l *cachedList) Load() (keys []string, ok bool) {
 func (l *cachedList) Save(keys func() []string) {
 	c := l.cache
 	c.mu.Lock()
-	if c.closed {
+	if c.closed || l.ended {
 		c.mu.Unlock()
 		return
 	}
@@ -190,6 +194,7 @@ func (l *cachedList) end() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	l.ended = true // a delivery that unsubscribes saves after this
 	delete(c.services[l.service], l)
 	if len(c.services[l.service]) == 0 {
 		delete(c.services, l.service)

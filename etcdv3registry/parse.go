@@ -57,8 +57,8 @@ func parseURL(category, encoded string) (*common.URL, error) {
 		encoded = url.QueryEscape(address + "?" + encodeParams(query))
 	}
 	u, err := common.NewURL(encoded)
-	if err != nil {
-		return nil, err
+	if err != nil { // which would show all of it, with the credentials if there are some
+		return nil, errors.New("what it encodes is not a URL")
 	}
 	if u.Protocol == "" {
 		return nil, errors.New("the protocol in it is empty")

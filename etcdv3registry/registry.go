@@ -53,6 +53,9 @@ func newRegistry(u *common.URL) (registry.Registry, error) {
 	}
 	shown := u.Clone() // the framework writes it to its log
 	shown.Password = ""
+	if shown.GetParam(constant.RegistryTimeoutKey, "") != "" { // the framework, which waits as long, reads no bare milliseconds
+		shown.SetParam(constant.RegistryTimeoutKey, s.timeout.String())
+	}
 	for _, name := range []string{constant.ClientNameKey, constant.BackupKey} { // may hold the address as it was written
 		if value := shown.GetParam(name, ""); value != "" {
 			shown.SetParam(name, redact(value))

@@ -10,6 +10,8 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
 )
 
 // thing is what one ID of a View stands for: the keys in etcd, and the one
@@ -121,7 +123,7 @@ func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*regi
 func (s *Subscription) read(key string) *common.URL {
 	u, err := s.view.Read(key)
 	if err != nil && s.feed.store.warnOnce(key) {
-		logger.Warnf("[etcdv3] skipping a key that cannot be read as a URL: %q: %v", key, err)
+		logger.Warnf("[etcdv3] skipping a key that cannot be read as a URL: %q: %v", redact.Key(key), err)
 	}
 	if err != nil {
 		return nil

@@ -33,30 +33,37 @@ const checkSpread = 500 * time.Millisecond
 func (h *Hub) Check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.checking {
-		h.recheck = true
-		return
-	}
 	known := h.knownLocked()
 	if known.revision == 0 {
 		return // nothing has been read yet
 	}
+	h.next = append(h.next, known)
+	if h.checking {
+		return
+	}
 	h.checking = true
 	h.goLocked(func() {
 		retry.Sleep(h.ctx, rand.N(checkSpread))
-		for again := true; again; {
+		for known, ok := h.nextCheck(); ok; known, ok = h.nextCheck() {
 			h.compare(known)
-			h.mu.Lock()
-			again = h.recheck && h.ctx.Err() == nil
-			h.checking, h.recheck = again, false
-			h.mu.Unlock()
 		}
 	})
 }
 
+func (h *Hub) nextCheck() (next known, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.next) == 0 || h.ctx.Err() != nil {
+		h.checking, h.next = false, nil
+		return known{}, false
+	}
+	next, h.next = h.next[0], h.next[1:]
+	return next, true
+}
+
 // known is what a store that is the same must have.
 type known struct {
-	last     keyAt // the key that was changed last; empty: no key is known
+	last     lastChange // empty: no key is known
 	prefix   string
 	revision int64 // what the store has reached
 	mirrors  []*mirror
@@ -115,18 +122,26 @@ func (h *Hub) sameHistory(ctx context.Context, k known) (bool, error) {
 		return false, fmt.Errorf("read %s: %w", key, err)
 	case now.Header.Revision < k.revision:
 		return false, nil
-	case k.last.key == "", changedAt(now, k.last.at):
+	case k.last.key == "", !k.last.deleted && changedAt(now, k.last.at):
 		return true, nil
 	}
-	// Changed or deleted since: what was it then?
+	// Changed since, or deleted: what was it then? A deleted key was there until
+	// the revision before.
 	then, err := client.Get(ctx, key, clientv3.WithKeysOnly(), clientv3.WithRev(k.last.at))
+	if err == nil && k.last.deleted && len(then.Kvs) == 0 {
+		then, err = client.Get(ctx, key, clientv3.WithKeysOnly(), clientv3.WithRev(k.last.at-1))
+		return err == nil && len(then.Kvs) == 1, untold(err)
+	}
+	return err == nil && !k.last.deleted && changedAt(then, k.last.at), untold(err)
+}
+
+// untold drops the errors after which the history cannot be told any more:
+// that is as good as another one.
+func untold(err error) error {
 	if retry.Compacted(err) || errors.Is(err, rpctypes.ErrFutureRev) {
-		return false, nil // cannot be told any more
+		return nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("read %s at revision %d: %w", key, k.last.at, err)
-	}
-	return changedAt(then, k.last.at), nil
+	return err
 }
 
 func changedAt(r *clientv3.GetResponse, revision int64) bool {

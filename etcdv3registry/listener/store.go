@@ -20,6 +20,7 @@ type store struct {
 	mu    sync.Mutex // guards what follows
 	keys  map[string]value
 	rev   int64         // of the last change applied
+	last  lastChange    // what it was; of a listing, the newest there
 	stale bool          // it has to be listed, for the first time or again
 	full  bool          // it has been listed once
 	err   error         // why it is not being followed at the moment; nil: it is
@@ -64,6 +65,12 @@ func (s *store) replace(keys map[string]value, revision int64) {
 		}
 	}
 	s.keys, s.rev, s.stale, s.err = keys, revision, false, nil
+	s.last = lastChange{}
+	for key, v := range keys {
+		if v.changed > s.last.at {
+			s.last = lastChange{keyAt: keyAt{key, v.changed}}
+		}
+	}
 	if !s.full {
 		s.full = true
 		s.signalAll() // the listing is news even if it is empty
@@ -85,6 +92,7 @@ func (s *store) apply(events []*clientv3.Event, revision int64) {
 			s.keys[key] = valueOf(e.Kv)
 		}
 		changed = append(changed, keyAt{key, e.Kv.ModRevision})
+		s.last = lastChange{keyAt{key, e.Kv.ModRevision}, e.Type == clientv3.EventTypeDelete}
 	}
 	s.rev, s.err = revision, nil
 	s.tell(changed)
@@ -190,15 +198,16 @@ func (s *store) setStale() {
 	s.stale = true
 }
 
-// newest returns the key that was changed last, and the revision up to which
-// the store is known to be equal to etcd. Key is empty if there are no keys.
-func (s *store) newest() (last keyAt, revision int64) {
+// lastChange is the change of a key that is known to be the newest.
+type lastChange struct {
+	keyAt
+	deleted bool
+}
+
+// newest returns the newest change known, and the revision up to which the
+// store is known to be equal to etcd. Key is empty if there was none.
+func (s *store) newest() (last lastChange, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, v := range s.keys {
-		if v.changed > last.at {
-			last = keyAt{key, v.changed}
-		}
-	}
-	return last, s.rev
+	return s.last, s.rev
 }

@@ -76,3 +76,29 @@ func TestAReconnectedConsumerDoesNotListAgainWhenNothingHappened(t *testing.T) {
 	require.True(t, eventually(func() bool { return etcd.Metrics().Requests("Range") > before }), "it asks whether etcd is the same")
 	assert.LessOrEqual(t, etcd.Metrics().Requests("Range")-before, 2, "in one or two questions for all prefixes")
 }
+
+func TestAConsumerFollowsABackupThatIsOlderThanTheLastDeletion(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
+	putProvider(t, etcd.Client(), 1)
+	putProvider(t, etcd.Client(), 2)
+	r := newRegistry(t, proxy.Addr(), "file-cache", "false")
+	l := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	_, err := etcd.Client().Delete(t.Context(), providerKey(2, "tri"))
+	require.NoError(t, err)
+	l.requireAddresses(t, address(1))
+
+	proxy.Cut()
+	etcd.Wipe()
+	for i := 1; i <= 3; i++ { // two that the backup has, and one written since
+		putProvider(t, etcd.Client(), i)
+	}
+	_, err = etcd.Client().Put(t.Context(), "/other", "") // past the old revision
+	require.NoError(t, err)
+	proxy.Restore()
+	l.requireAddresses(t, address(1), address(2), address(3))
+	putProvider(t, etcd.Client(), 4)
+	l.requireAddresses(t, address(1), address(2), address(3), address(4))
+}

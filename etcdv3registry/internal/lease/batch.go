@@ -17,23 +17,23 @@ const (
 	maxTxnBytes = 1 << 20
 )
 
-// A batch is what goes into one transaction.
+// A batch is what goes into one transaction: entries, what was wanted of each
+// when the batch was made, and the parents that have to be created.
 type batch struct {
 	entries []*entry
-	wanted  []bool // of each entry, when the batch was made
+	wanted  []bool
 	parents []string
-	ops     []clientv3.Op
+	leased  bool // a put needs the lease
 	bytes   int
-	leased  bool // a put of the batch needs the lease
 }
 
 // nextBatchLocked takes entries off the queue, in order, as many as one
-// transaction holds; an entry and its partner stay together. It returns nil
+// transaction holds; an entry and its partners stay together. It returns nil
 // when nothing is queued.
 func (k *Keeper) nextBatchLocked() *batch {
 	b := &batch{}
-	taken := 0
-	for _, e := range k.queue {
+	for len(k.queue) > 0 {
+		e := k.queue[0]
 		if e.queued { // else it came along with its partner
 			unit := e.unit()
 			if len(b.entries) > 0 && b.full(unit, k.writer.maxOps) {
@@ -41,21 +41,57 @@ func (k *Keeper) nextBatchLocked() *batch {
 			}
 			for _, u := range unit {
 				u.queued = false
-				if !u.settled() {
+				if u.settled() { // put and deleted again before it was sent, or the other way round
+					u.tellLocked(nil)
+					k.forgetLocked(u)
+				} else if !slices.Contains(b.entries, u) {
 					k.writer.addTo(b, u)
 				}
 			}
 		}
-		taken++
-	}
-	k.queue = k.queue[taken:]
-	if len(k.queue) == 0 {
-		k.queue = nil
+		k.queue = k.queue[1:]
 	}
 	if len(b.entries) == 0 {
 		return nil
 	}
 	return b
+}
+
+// addTo adds an entry to a batch, under Keeper.mu.
+func (w *writer) addTo(b *batch, e *entry) {
+	wanted := e.owners > 0
+	b.entries = append(b.entries, e)
+	b.wanted = append(b.wanted, wanted)
+	b.bytes += e.size()
+	if !wanted {
+		return
+	}
+	e.sent = true
+	b.leased = b.leased || !e.key.Persistent
+	if p := e.key.Parent; p != "" && !w.parents[p] && !slices.Contains(b.parents, p) {
+		b.parents = append(b.parents, p)
+	}
+}
+
+// operations are what makes etcd agree with what is wanted.
+func (b *batch) operations(lease clientv3.LeaseID) []clientv3.Op {
+	ops := make([]clientv3.Op, 0, len(b.entries)+len(b.parents))
+	for _, p := range b.parents {
+		ops = append(ops, clientv3.OpTxn(
+			[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(p), "=", 0)},
+			[]clientv3.Op{clientv3.OpPut(p, "")}, nil))
+	}
+	for i, e := range b.entries {
+		switch {
+		case !b.wanted[i]:
+			ops = append(ops, clientv3.OpDelete(e.key.Name))
+		case e.key.Persistent:
+			ops = append(ops, clientv3.OpPut(e.key.Name, ""))
+		default:
+			ops = append(ops, clientv3.OpPut(e.key.Name, strconv.FormatInt(int64(lease), 10), clientv3.WithLease(lease)))
+		}
+	}
+	return ops
 }
 
 // unit is the entry with what has to be written in the same transaction: one
@@ -69,38 +105,15 @@ func (e *entry) unit() []*entry {
 	return unit
 }
 
+// full reports whether the unit does not fit in any more, each of its entries
+// with a parent to be created.
 func (b *batch) full(unit []*entry, maxOps int) bool {
-	ops, bytes := len(b.ops), b.bytes
+	ops, bytes := len(b.entries)+len(b.parents), b.bytes
 	for _, e := range unit {
-		ops += 2 // itself and, perhaps, its parent
+		ops += 2
 		bytes += e.size()
 	}
 	return ops > maxOps || bytes > maxTxnBytes
 }
 
 func (e *entry) size() int { return len(e.key.Name) + len(e.key.Parent) + 64 }
-
-// addTo adds the operation that makes etcd agree with what is wanted of e.
-func (w *writer) addTo(b *batch, e *entry) {
-	wanted := e.owners > 0
-	b.entries = append(b.entries, e)
-	b.wanted = append(b.wanted, wanted)
-	b.bytes += e.size()
-	if !wanted {
-		b.ops = append(b.ops, clientv3.OpDelete(e.key.Name))
-		return
-	}
-	if p := e.key.Parent; p != "" && !w.parents[p] && !slices.Contains(b.parents, p) {
-		b.parents = append(b.parents, p)
-		b.ops = append(b.ops, clientv3.OpTxn(
-			[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(p), "=", 0)},
-			[]clientv3.Op{clientv3.OpPut(p, "")}, nil))
-	}
-	e.sent = true
-	if e.key.Persistent {
-		b.ops = append(b.ops, clientv3.OpPut(e.key.Name, ""))
-		return
-	}
-	b.leased = true
-	b.ops = append(b.ops, clientv3.OpPut(e.key.Name, strconv.FormatInt(int64(w.lease), 10), clientv3.WithLease(w.lease)))
-}

@@ -10,7 +10,7 @@ type entry struct {
 	sent    bool // a put was sent and no delete confirmed since: etcd may have it
 	have    bool // etcd confirmed the put, under the present lease (or, persistent, without one)
 	queued  bool
-	refused bool // by etcd for good, in the batch being written
+	refused bool // by etcd, for good, when it was written last
 
 	// partner is written in the same transaction: the key that this one
 	// replaces, or is replaced by.
@@ -52,9 +52,6 @@ func (k *Keeper) wantLocked(key Key) *entry {
 	if e == nil {
 		e = &entry{key: key}
 		k.entries[key.Name] = e
-	}
-	if e.key.Persistent != key.Persistent {
-		e.have = false // to be put again, with or without the lease
 	}
 	e.key = key
 	e.owners++

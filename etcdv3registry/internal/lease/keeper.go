@@ -92,7 +92,7 @@ func New(cfg Config) *Keeper {
 func (k *Keeper) Put(key Key) *Change { return k.change("", &key) }
 
 // Replace is Delete of old and Put of key in one transaction of etcd: nobody
-// sees both, or neither.
+// sees both, or neither. If etcd refuses key, old is gone all the same.
 func (k *Keeper) Replace(old string, key Key) *Change { return k.change(old, &key) }
 
 // Delete takes keys out of what is wanted; they are deleted unless somebody
@@ -177,7 +177,7 @@ func (k *Keeper) signal() {
 	}
 }
 
-// Check has the Keeper look, soon, whether etcd still has all keys: what it
+// Check has the Keeper look, as it keeps the lease the next time, whether etcd still has all keys: what it
 // talks to may be another store than before. It may be called from anywhere.
 func (k *Keeper) Check() {
 	k.suspicious.Store(true)
@@ -213,6 +213,10 @@ func (k *Keeper) Close(ctx context.Context) error {
 
 	k.cancel()
 	k.start.Do(func() { close(k.done) })
-	<-k.done
+	select {
+	case <-k.done:
+	case <-ctx.Done():
+		return fmt.Errorf("give up the lease (its keys go within %v): %w", k.cfg.TTL, ctx.Err())
+	}
 	return k.revoke(ctx)
 }

@@ -34,7 +34,7 @@ func (k *Keeper) verify(alive *clientv3.LeaseKeepAliveResponse) {
 	if v.off || alive.ResponseHeader == nil {
 		return
 	}
-	due := alive.Revision != v.revision && time.Since(v.at) >= k.cfg.TTL/2
+	due := (alive.Revision != v.revision || k.unsettled()) && time.Since(v.at) >= k.cfg.TTL/2
 	if !k.suspicious.Swap(false) && !due {
 		return
 	}
@@ -50,6 +50,19 @@ func (k *Keeper) verify(alive *clientv3.LeaseKeepAliveResponse) {
 		v.off = true
 		logger.Warnf("[etcdv3] cannot look whether registered keys were deleted by somebody else, they will not be put again: %v", err)
 	}
+}
+
+// unsettled reports whether etcd has refused something that is still wanted (or
+// unwanted): a permission may be given without a change of the store.
+func (k *Keeper) unsettled() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, e := range k.entries {
+		if !e.settled() {
+			return true
+		}
+	}
+	return false
 }
 
 // findLost marks what etcd does not have, and queues it.

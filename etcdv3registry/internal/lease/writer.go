@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -53,9 +54,12 @@ func (k *Keeper) run() {
 		case <-k.ctx.Done():
 			return
 		case response, ok := <-w.keepAlive:
-			if ok {
+			switch {
+			case ok:
 				k.verify(response)
-			} else {
+			case k.ctx.Err() != nil: // by Close, which is to revoke the lease
+				return
+			default:
 				k.leaseLost("it expired or was revoked")
 			}
 			if again != nil {
@@ -132,43 +136,46 @@ func (k *Keeper) waiting() int {
 // writeBatch takes one batch off the queue and writes it. If it fails, what
 // was in it is queued again, but for what etcd refuses for good.
 func (k *Keeper) writeBatch(ctx context.Context) error {
-	client, err := k.cfg.Dial(ctx)
-	if err != nil {
-		return err
-	}
-	if err := k.ensureLease(ctx, client); err != nil {
-		return err
-	}
 	k.mu.Lock()
 	b := k.nextBatchLocked()
 	k.mu.Unlock()
 	if b == nil {
 		return nil
 	}
-	err = k.commit(ctx, client, b)
-	if err == nil {
-		return nil
+	defer k.requeue(b)
+	client, err := k.cfg.Dial(ctx)
+	if err != nil {
+		return err
 	}
+	err = k.commit(ctx, client, b)
 	switch {
+	case err == nil:
+		return nil
 	case retry.LeaseLost(err):
 		k.leaseLost("etcd does not know it")
-		err = nil // flush goes on, with a new one
+		return nil // flush goes on, with a new one
 	case errors.Is(err, rpctypes.ErrTooManyOps) && k.writer.maxOps > 3:
 		k.writer.maxOps /= 2
 		logger.Infof("[etcdv3] etcd takes fewer operations in a transaction than its default, going on with %d", k.writer.maxOps)
-		err = nil
+		return nil
 	case !retry.CanPass(err) && ctx.Err() == nil:
-		err = k.refused(ctx, client, b, err)
+		return k.refused(ctx, client, b, err)
+	default:
+		return err
 	}
-	k.requeue(b)
-	return err
 }
 
-// commit sends one transaction and, when etcd took it, settles its entries.
+// commit sends one transaction, under a lease if it needs one, and settles its
+// entries when etcd took it.
 func (k *Keeper) commit(ctx context.Context, client *clientv3.Client, b *batch) error {
+	if b.leased {
+		if err := k.ensureLease(ctx, client); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
-	if _, err := client.Txn(ctx).Then(b.ops...).Commit(); err != nil {
+	if _, err := client.Txn(ctx).Then(b.operations(k.writer.lease)...).Commit(); err != nil {
 		return fmt.Errorf("write %d key(s): %w", len(b.entries), err)
 	}
 	for _, p := range b.parents {
@@ -177,15 +184,12 @@ func (k *Keeper) commit(ctx context.Context, client *clientv3.Client, b *batch) 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, e := range b.entries {
-		e.have = b.wanted[i]
-		e.sent = b.wanted[i]
-		if !e.settled() { // changed meanwhile
-			k.enqueueLocked(e)
-			continue
+		e.have, e.sent, e.refused = b.wanted[i], b.wanted[i], false
+		if e.settled() { // else it was changed meanwhile
+			e.partner = nil
+			e.tellLocked(nil)
+			k.forgetLocked(e)
 		}
-		e.partner = nil
-		e.tellLocked(nil)
-		k.forgetLocked(e)
 	}
 	return nil
 }
@@ -210,18 +214,21 @@ func (k *Keeper) refused(ctx context.Context, client *clientv3.Client, b *batch,
 		return nil
 	}
 	e := b.entries[0]
-	logger.Errorf("[etcdv3] etcd refuses key %q: %v", e.key.Name, err)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if !e.refused {
+		logger.Errorf("[etcdv3] etcd refuses key %s, it is tried again from time to time: %v", redact.Key(e.key.Name), err)
+	}
 	e.refused = true
 	e.partner = nil
 	if b.wanted[0] {
 		e.sent = false // an older put, if there was one, goes with its lease
 	}
-	e.tellLocked(fmt.Errorf("etcd refuses key %q: %w", e.key.Name, err))
+	e.tellLocked(fmt.Errorf("etcd refuses key %s: %w", redact.Key(e.key.Name), err))
 	return nil
 }
 
+// requeue queues again what etcd does not agree about, but for what it refused.
 func (k *Keeper) requeue(b *batch) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -229,14 +236,13 @@ func (k *Keeper) requeue(b *batch) {
 		if !e.refused {
 			k.enqueueLocked(e)
 		}
-		e.refused = false
 	}
 }
 
-// ensureLease takes a lease, unless there is one or no key needs it.
+// ensureLease takes a lease, unless there is one.
 func (k *Keeper) ensureLease(ctx context.Context, client *clientv3.Client) error {
 	w := &k.writer
-	if w.lease != clientv3.NoLease || !k.needsLease() {
+	if w.lease != clientv3.NoLease {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
@@ -251,24 +257,11 @@ func (k *Keeper) ensureLease(ctx context.Context, client *clientv3.Client) error
 		end()
 		return fmt.Errorf("keep lease %x alive: %w", granted.ID, err)
 	}
-	k.mu.Lock()
 	w.lease = granted.ID
-	k.mu.Unlock()
 	w.keepAlive, w.endLease = responses, end
 	w.verified = verification{at: time.Now()}
 	logger.Infof("[etcdv3] took lease %x of %d s", granted.ID, granted.TTL)
 	return nil
-}
-
-func (k *Keeper) needsLease() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, e := range k.queue {
-		if e.owners > 0 && !e.key.Persistent {
-			return true
-		}
-	}
-	return false
 }
 
 // leaseLost queues every key: those under the lease are gone, or about to go,
@@ -282,8 +275,8 @@ func (k *Keeper) leaseLost(why string) {
 	lease := w.lease
 	w.keepAlive = nil
 	w.parents = map[string]bool{} // gone as well, if the store was wiped
-	k.mu.Lock()
 	w.lease = clientv3.NoLease
+	k.mu.Lock()
 	for _, e := range k.entries {
 		e.have = false
 	}

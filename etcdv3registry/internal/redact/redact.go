@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package redact makes keys fit for the log.
+package redact
+
+import "strings"
+
+// Key returns what may be shown of a key whose last part is an encoded URL:
+// neither its credentials nor its parameters, which may hold a token.
+func Key(key string) string {
+	key, _, hidden := strings.Cut(key, "%3F")
+	if at := strings.LastIndex(key, "%40"); at >= 0 {
+		slash := strings.LastIndex(key[:at], "/")
+		key = key[:slash+1] + "***" + key[at:]
+	}
+	if hidden {
+		key += "..."
+	}
+	return key
+}

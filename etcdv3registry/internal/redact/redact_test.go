@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redact_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
+)
+
+func TestKeyShowsNeitherCredentialsNorParameters(t *testing.T) {
+	const prefix = "/dubbo/org.a.Greeter/providers/"
+	for raw, want := range map[string]string{
+		"tri://10.0.0.1:20000/org.a.Greeter":                  "tri%3A%2F%2F10.0.0.1%3A20000%2Forg.a.Greeter",
+		"tri://10.0.0.1:20000/org.a.Greeter?token=s3cret&a=b": "tri%3A%2F%2F10.0.0.1%3A20000%2Forg.a.Greeter...",
+		"tri://me:s3cret@10.0.0.1:20000/x?a=b":                "***%4010.0.0.1%3A20000%2Fx...",
+		"tri://me:s3@cret@10.0.0.1:20000/x":                   "***%4010.0.0.1%3A20000%2Fx",
+	} {
+		assert.Equal(t, prefix+want, redact.Key(prefix+url.QueryEscape(raw)))
+	}
+}
