@@ -78,7 +78,23 @@ func parseURL(category, encoded string) (*common.URL, error) {
 	case category != providers && u.GetParam(constant.CategoryKey, "") == "":
 		u.SetParam(constant.CategoryKey, category)
 	}
+	if category == configurators {
+		asJavaReadsIt(u)
+	}
 	return u, nil
+}
+
+// asJavaReadsIt makes of a rule what the framework expects and Java's URL class
+// returns: where there is no port, 0 (the framework takes another one for that
+// of the providers it is meant for), and where no parameter names the interface,
+// the path.
+func asJavaReadsIt(rule *common.URL) {
+	if rule.Port == "" {
+		rule.Port = "0"
+	}
+	if rule.GetParam(constant.InterfaceKey, "") == "" {
+		rule.SetParam(constant.InterfaceKey, rule.Service())
+	}
 }
 
 // cutIPv6 takes an IPv6 host and its port out of an address: common.NewURL reads

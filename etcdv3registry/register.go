@@ -25,6 +25,9 @@ import (
 // registry's params that is an error and nothing is kept. What etcd refuses
 // (permission, credentials) is always an error.
 func (r *Registry) Register(u *common.URL) error {
+	if u == nil {
+		return errNoURL
+	}
 	start := time.Now()
 	err := r.register(u)
 	metrics.Publish(metricsRegistry.NewRegisterEvent(err == nil, start))
@@ -72,6 +75,12 @@ func (r *Registry) want(slot string, key lease.Key) (*lease.Change, error) {
 		return nil, err
 	}
 	old, registered := r.registered[slot]
+	if registered {
+		// It stays with or without a lease, as it was registered first: the
+		// framework merges the dynamic=false of an override rule, which is about
+		// the rule, into the provider.
+		key.Persistent = old.Persistent
+	}
 	r.registered[slot] = key
 	if !registered {
 		return c.Lease.Put(key), nil
@@ -83,7 +92,7 @@ func (r *Registry) want(slot string, key lease.Key) (*lease.Change, error) {
 func (r *Registry) unwant(slot string, key lease.Key) *lease.Change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.registered[slot] != key {
+	if r.registered[slot].Name != key.Name {
 		return nil
 	}
 	delete(r.registered, slot)
@@ -95,6 +104,9 @@ func (r *Registry) unwant(slot string, key lease.Key) *lease.Change {
 // Register does; if etcd is away the key is deleted when it is back, or goes
 // with the lease.
 func (r *Registry) UnRegister(u *common.URL) error {
+	if u == nil {
+		return nil // the framework's shutdown has no URL yet for a service that it is still registering
+	}
 	if err := r.unregister(u); err != nil {
 		return fmt.Errorf("etcdv3 registry: unregister %s: %w", describe(u), err)
 	}

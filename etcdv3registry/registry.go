@@ -15,7 +15,10 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
 )
 
-var errDestroyed = errors.New("etcdv3 registry: it has been destroyed")
+var (
+	errDestroyed = errors.New("etcdv3 registry: it has been destroyed")
+	errNoURL     = errors.New("etcdv3 registry: there is no URL")
+)
 
 // Registry is the interface-level registry.
 //

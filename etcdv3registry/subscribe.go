@@ -46,6 +46,9 @@ func (s subscribed) close() {
 // With check=true in the registry's params that is an error; what etcd refuses
 // (permission, credentials) always is.
 func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListener) error {
+	if u == nil {
+		return errNoURL
+	}
 	s, isNew, err := r.subscription(u, l)
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: load %s: %w", u.ServiceKey(), err)
@@ -75,6 +78,9 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListen
 // listener keeps what it was told. The listener is called from one goroutine
 // at a time. Subscribing again does nothing.
 func (r *Registry) Subscribe(u *common.URL, l registry.NotifyListener) error {
+	if u == nil {
+		return errNoURL
+	}
 	s, _, err := r.subscription(u, l)
 	metrics.Publish(metricsRegistry.NewSubscribeEvent(err == nil))
 	if err != nil {
@@ -89,6 +95,9 @@ func (r *Registry) Subscribe(u *common.URL, l registry.NotifyListener) error {
 // called from inside a notification, which then ends by itself. What is not
 // subscribed is ignored.
 func (r *Registry) UnSubscribe(u *common.URL, l registry.NotifyListener) error {
+	if u == nil {
+		return errNoURL
+	}
 	id, err := idOf(newQuery(u), l)
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: unsubscribe from %s: %w", u.ServiceKey(), err)

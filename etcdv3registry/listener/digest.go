@@ -31,6 +31,16 @@ func (t thing) latest() string {
 	}).key
 }
 
+// createdAt is the revision in which a key was created; 0 if it is gone.
+func (t thing) createdAt(key string) int64 {
+	for _, k := range t.keys {
+		if k.key == key {
+			return k.at
+		}
+	}
+	return 0
+}
+
 // digest takes changes of keys into s.things and returns what that is to the
 // listener, in order, together with the URLs read on the way, by key.
 //

@@ -22,6 +22,9 @@ type Config struct {
 	Dial func(context.Context) (*clientv3.Client, error)
 	// Timeout of one request; zero means 5 s.
 	Timeout time.Duration
+	// Session is how long the keys of another store are left, after etcd was
+	// emptied or restored, until their owners have had time to put them again.
+	Session time.Duration
 	// PageSize is the number of keys in one page of a listing; zero means 5000.
 	PageSize int64
 	// Backoff spaces the attempts to list and to watch while etcd is away. Nil

@@ -36,6 +36,10 @@ type mirror struct {
 	cancel context.CancelFunc
 
 	restarts chan struct{} // a value has the keys listed again, soon
+
+	// What follows belongs to run.
+	another bool             // the next listing is of another store
+	patient <-chan time.Time // when what the other store had is dropped
 }
 
 func newMirror(h *Hub, prefix string) *mirror {
@@ -71,6 +75,7 @@ func (m *mirror) run() {
 			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
 			m.setStale()
 		case errors.Is(err, errRestart):
+			m.another = true
 			wait = rand.N(restartSpread) // every process that watches this etcd does the same now
 		default:
 			if schedule == nil {
@@ -125,7 +130,11 @@ func (m *mirror) list(client *clientv3.Client) error {
 			from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
 		}
 	}
-	m.replace(keys, revision)
+	m.replace(keys, revision, m.another)
+	m.another = false
+	if m.hasLeft() && m.patient == nil {
+		m.patient = time.After(m.hub.cfg.Session)
+	}
 	return nil
 }
 
@@ -146,6 +155,9 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 		case <-m.restarts:
 			m.setStale()
 			return errRestart
+		case <-m.patient:
+			m.patient = nil
+			m.dropLeft()
 		case response, ok := <-events:
 			if !ok {
 				return fmt.Errorf("watch %s: %w", m.prefix, errWatchEnded)

@@ -26,6 +26,9 @@ type store struct {
 	err   error         // why it is not being followed at the moment; nil: it is
 	moved chan struct{} // closed, and made anew, when any of these changes
 	feeds map[*Feed]struct{}
+	// left is what another store had and this one does not: kept for a while, as
+	// its owners may only not have noticed yet.
+	left map[string]struct{}
 
 	warned map[string]struct{} // keys that somebody has warned about
 }
@@ -48,23 +51,35 @@ func (s *store) open() *Feed {
 	return f
 }
 
-// replace makes the store equal to a listing: what differs is a change.
-func (s *store) replace(keys map[string]value, revision int64) {
+// replace makes the store equal to a listing: what differs is a change. If the
+// listing is of another store than before (emptied, restored), what it lacks is
+// left until dropLeft.
+func (s *store) replace(keys map[string]value, revision int64, another bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	left := map[string]struct{}{}
 	var changed []keyAt
-	for key := range s.keys {
-		if _, ok := keys[key]; !ok {
-			changed = append(changed, keyAt{key, s.rev})
-			delete(s.warned, key)
+	for key, v := range s.keys {
+		if _, ok := keys[key]; ok {
+			continue
 		}
+		if _, already := s.left[key]; another || already {
+			left[key] = struct{}{}
+			keys[key] = value{bytes: v.bytes} // older than whatever is in the new store
+			continue
+		}
+		changed = append(changed, keyAt{key, s.rev})
+		delete(s.warned, key)
 	}
 	for key, v := range keys {
+		if _, ok := left[key]; ok {
+			continue
+		}
 		if old, ok := s.keys[key]; !ok || old.changed != v.changed || old.created != v.created {
 			changed = append(changed, keyAt{key, v.changed})
 		}
 	}
-	s.keys, s.rev, s.stale, s.err = keys, revision, false, nil
+	s.keys, s.left, s.rev, s.stale, s.err = keys, left, revision, false, nil
 	s.last = lastChange{}
 	for key, v := range keys {
 		if v.changed > s.last.at {
@@ -85,6 +100,7 @@ func (s *store) apply(events []*clientv3.Event, revision int64) {
 	changed := make([]keyAt, 0, len(events))
 	for _, e := range events {
 		key := string(e.Kv.Key)
+		delete(s.left, key)
 		if e.Type == clientv3.EventTypeDelete {
 			delete(s.keys, key)
 			delete(s.warned, key)
@@ -97,6 +113,27 @@ func (s *store) apply(events []*clientv3.Event, revision int64) {
 	s.rev, s.err = revision, nil
 	s.tell(changed)
 	s.move()
+}
+
+// hasLeft reports whether there is something for dropLeft to do.
+func (s *store) hasLeft() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.left) > 0
+}
+
+// dropLeft drops what was left of another store and has not come back.
+func (s *store) dropLeft() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := make([]keyAt, 0, len(s.left))
+	for key := range s.left {
+		delete(s.keys, key)
+		delete(s.warned, key)
+		changed = append(changed, keyAt{key, s.rev})
+	}
+	s.left = nil
+	s.tell(changed)
 }
 
 // fail notes why the store is not being followed, or, with nil, that it is.

@@ -3,9 +3,11 @@
 package listener
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -213,20 +215,31 @@ func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*co
 	}
 }
 
-// notifyAll tells the listener the complete list. It reports false if the
-// listener panicked: told one by one, it panics over the culprit only.
+// notifyAll tells the listener the complete list, in the order of creation:
+// of rules that contradict each other the last one counts. It reports false if
+// the listener panicked: told one by one, it panics over the culprit only.
 func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
-	events := make([]*registry.ServiceEvent, 0, len(s.things))
+	type known struct {
+		id string
+		keyAt
+	}
+	all := make([]known, 0, len(s.things))
 	for id, t := range s.things {
-		if t.told == "" {
-			continue
+		if t.told != "" {
+			all = append(all, known{id, keyAt{t.told, t.createdAt(t.told)}})
 		}
-		u := urls[t.told]
+	}
+	slices.SortFunc(all, func(a, b known) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
+	})
+	events := make([]*registry.ServiceEvent, 0, len(all))
+	for _, k := range all {
+		u := urls[k.key]
 		if u == nil {
-			u = s.read(t.told)
+			u = s.read(k.key)
 		}
 		if u != nil {
-			events = append(events, event(remoting.EventTypeAdd, id, u))
+			events = append(events, event(remoting.EventTypeAdd, k.id, u))
 		}
 	}
 	return s.call("the list", func() { s.listener.NotifyAll(events, func() {}) })

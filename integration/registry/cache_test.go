@@ -174,7 +174,7 @@ func TestOverridesAndProvidersOfOneServiceShareItsEntryInTheCache(t *testing.T) 
 	loadAndSubscribe(t, again, consumer("org.a.Greeter"), providers)
 	loadAndSubscribe(t, again, consumer("org.a.Greeter", "category", "configurators"), configurators)
 	providers.requireAddresses(t, "10.0.0.1:1")
-	configurators.requireAddresses(t, "0.0.0.0")
+	configurators.requireAddresses(t, "0.0.0.0:0")
 	for _, u := range configurators.urls {
 		assert.Equal(t, "77", u.GetParam("timeout", ""))
 	}

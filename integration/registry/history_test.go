@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -33,7 +35,7 @@ func TestAConsumerFollowsAnEtcdThatWasEmptied(t *testing.T) {
 			for i := range 20 {
 				putProvider(t, etcd.Client(), i)
 			}
-			r := newRegistry(t, proxy.Addr())
+			r := newRegistry(t, proxy.Addr(), "session", "2s") // what is missing is kept that long
 			l, empty := newListener(), newListener()
 			loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
 			loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "configurators"), empty)
@@ -83,7 +85,7 @@ func TestAConsumerFollowsABackupThatIsOlderThanTheLastDeletion(t *testing.T) {
 	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
 	putProvider(t, etcd.Client(), 1)
 	putProvider(t, etcd.Client(), 2)
-	r := newRegistry(t, proxy.Addr(), "file-cache", "false")
+	r := newRegistry(t, proxy.Addr(), "file-cache", "false", "session", "2s")
 	l := newListener()
 	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
 	_, err := etcd.Client().Delete(t.Context(), providerKey(2, "tri"))
@@ -101,4 +103,28 @@ func TestAConsumerFollowsABackupThatIsOlderThanTheLastDeletion(t *testing.T) {
 	l.requireAddresses(t, address(1), address(2), address(3))
 	putProvider(t, etcd.Client(), 4)
 	l.requireAddresses(t, address(1), address(2), address(3), address(4))
+}
+
+// The owners of what an emptied etcd lacks may only not have noticed yet.
+func TestAConsumerKeepsItsProvidersForASessionWhenEtcdWasEmptied(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
+	providers := newRegistry(t, etcd.Endpoint(), "session", "4s", "file-cache", "false")
+	require.NoError(t, providers.Register(provider("org.a.Greeter", "10.9.9.9:1")))
+	putProvider(t, etcd.Client(), 1) // one that does not come back
+	r := newRegistry(t, proxy.Addr(), "session", "4s", "file-cache", "false")
+	l := newListener()
+	removed := make(chan string, 10)
+	l.onNotify = func(e *registry.ServiceEvent) {
+		if e.Action == remoting.EventTypeDel {
+			removed <- e.Service.Address()
+		}
+	}
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	l.requireAddresses(t, address(1), "10.9.9.9:1")
+	etcd.Wipe()
+	l.requireAddresses(t, "10.9.9.9:1")
+	assert.Equal(t, address(1), <-removed)
+	assert.Empty(t, removed, "the one that came back was never away")
 }

@@ -65,7 +65,7 @@ func newCluster(cfg Config) *Cluster {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Cluster{cfg: cfg, ctx: ctx, cancel: cancel, dialing: make(chan struct{}, 1)}
 	c.Lease = lease.New(lease.Config{Dial: c.Client, TTL: cfg.Session, Timeout: cfg.Timeout, Retry: cfg.Retry})
-	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout})
+	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: cfg.Session})
 	c.observer.watching = func() {
 		// A stream may go over a new connection, and behind it there may be another
 		// store than what was listed is from: wiped, or restored from a backup.
@@ -87,6 +87,9 @@ func (c *Cluster) Release(ctx context.Context) error {
 	table.mu.Unlock()
 	if !last {
 		return nil
+	}
+	if c.client.Load() == nil {
+		c.cancel() // who connects at this moment need not
 	}
 	err := c.Lease.Close(ctx)
 	c.Watches.Close()

@@ -27,7 +27,7 @@ func connect(ctx context.Context, c Config, o *observer) (*clientv3.Client, erro
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 3 * time.Second,
 		MaxUnaryRetries:      3, // what has to be retried for longer is retried by package retry
-		DialOptions:          append(o.dialOptions(), reconnect, grpc.WithChainUnaryInterceptor(failFast)),
+		DialOptions:          append(o.dialOptions(), reconnect(c.Session), grpc.WithChainUnaryInterceptor(failFast)),
 		Logger:               zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
 	}
 	if c.SyncEndpoints {
@@ -52,11 +52,14 @@ func connect(ctx context.Context, c Config, o *observer) (*clientv3.Client, erro
 const syncInterval = 30 * time.Second
 
 // reconnect replaces gRPC's own limit of 120 s between attempts to connect,
-// which would keep a service away from etcd long after it is back.
-var reconnect = grpc.WithConnectParams(grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: 3 * time.Second},
-	MinConnectTimeout: 3 * time.Second,
-})
+// which would keep a service away from etcd long after it is back: for longer
+// than the session that leases live on for then.
+func reconnect(session time.Duration) grpc.DialOption {
+	return grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: min(3*time.Second, session/4)},
+		MinConnectTimeout: 3 * time.Second,
+	})
+}
 
 // failFast has a request fail with the reason (connection refused, a
 // certificate that is not trusted) as soon as no endpoint can be reached. The

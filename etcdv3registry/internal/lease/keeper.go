@@ -45,7 +45,7 @@ type Config struct {
 	// Retry is for changes that somebody waits for. After that they are told,
 	// and the change is retried in the background until it holds.
 	Retry retry.Policy
-	// Backoff is for the background. Nil: from 200 ms to 5 s.
+	// Backoff is for the background. Nil: from 200 ms to 5 s, or a quarter of the TTL.
 	Backoff retry.Policy
 }
 
@@ -73,7 +73,8 @@ type Keeper struct {
 // first change.
 func New(cfg Config) *Keeper {
 	if cfg.Backoff == nil {
-		cfg.Backoff = retry.Backoff(200*time.Millisecond, 5*time.Second)
+		// Leases live on for a TTL when etcd is back: the keys have to be there by then.
+		cfg.Backoff = retry.Backoff(200*time.Millisecond, max(200*time.Millisecond, min(5*time.Second, cfg.TTL/4)))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Keeper{
