@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+const providerConfig = `
+dubbo:
+  application:
+    name: configured-provider
+  registries:
+    etcd:
+      protocol: etcdv3
+      registry-type: interface
+      use-as-meta-report: false
+      address: $ETCD
+      group: shop
+      timeout: 3s
+      params:
+        session: 600000 # milliseconds, as in Dubbo for Java
+  protocols:
+    tri:
+      name: tri
+      ip: $IP
+      port: $PORT
+  provider:
+    services:
+      /org.e2e.Greet:: # what the service calls itself
+        interface: org.e2e.Greet
+        group: red
+        version: 1.2.0
+  shutdown:
+    step-timeout: 1s
+    consumer-update-wait-time: 500ms
+    offline-request-window-timeout: 200ms
+`
+
+const consumerConfig = `
+dubbo:
+  application:
+    name: configured-consumer
+  registries:
+    etcd:
+      protocol: etcdv3
+      registry-type: interface
+      use-as-meta-report: false
+      address: etcdv3://$ETCD
+      group: shop
+      params:
+        session: 10m
+  protocols: # dubbo.Load opens a port for consumers, too
+    tri:
+      name: tri
+      ip: $IP
+      port: $PORT
+  consumer:
+    check: false
+    references:
+      greetClient:
+        protocol: tri
+        interface: org.e2e.Greet
+        group: red
+        version: 1.2.0
+  shutdown:
+    step-timeout: 1s
+    consumer-update-wait-time: 100ms
+`
+
+// writeConfig writes a configuration file with the address of etcd, and one of
+// its own for the process, in it.
+func writeConfig(t *testing.T, text, etcd, address string) string {
+	t.Helper()
+	ip, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	text = strings.NewReplacer("$ETCD", etcd, "$IP", ip, "$PORT", port).Replace(text)
+	path := filepath.Join(t.TempDir(), "dubbogo.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func TestConfiguredProviderAndConsumerFindEachOther(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	at := address(t)
+	a := start(t, spec{
+		Name: "a", Address: at, Services: []service{greet},
+		Config: writeConfig(t, providerConfig, etcd.Endpoint(), at),
+	})
+	c := start(t, spec{
+		Name: "consumer", References: []service{greet},
+		Config: writeConfig(t, consumerConfig, etcd.Endpoint(), address(t)),
+	})
+	const root = "/shop/org.e2e.Greet/"
+	registered := awaitKeys(t, etcd, root+"providers/", 1)[0]
+	assert.Equal(t, at, registered.url.Host)
+	assert.Equal(t, "red", registered.param("group"))
+	assert.Equal(t, "1.2.0", registered.param("version"))
+	assert.Equal(t, "configured-provider", registered.param("application"))
+	awaitKeys(t, etcd, root+"consumers/", 1)
+	eventually(t, func() string { return "the consumer is not ready" }, func() bool { return c.report().Ready })
+	awaitCalls(t, c, greet, a)
+	assert.Len(t, leases(t, etcd), 2)
+	for _, lease := range leases(t, etcd) {
+		granted, err := etcd.Client().TimeToLive(t.Context(), lease)
+		require.NoError(t, err)
+		assert.EqualValues(t, 600, granted.GrantedTTL)
+	}
+
+	// A process that used dubbo.Load ends only a minute after it was told to:
+	// dubbo-go waits for its file watcher, which it counts twice. Nothing may be
+	// left of the registrations long before.
+	c.terminate()
+	a.terminate()
+	eventually(t, func() string { return "leases are left" }, func() bool { return len(leases(t, etcd)) == 0 })
+	assert.Empty(t, keys(t, etcd, root+"providers/"))
+	assert.Empty(t, keys(t, etcd, root+"consumers/"))
+}

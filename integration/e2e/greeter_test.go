@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"context"
+	"strings"
+
+	"dubbo.apache.org/dubbo-go/v3/client"
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/protocol/triple/triple_protocol"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// service is what a provider serves or a consumer refers to.
+type service struct {
+	Interface      string
+	Group, Version string `json:",omitempty"`
+}
+
+// greet is the service of the tests that need only one.
+var greet = service{Interface: "org.e2e.Greet"}
+
+// id is how a service is called in answers and tallies.
+func (s service) id() string { return s.Group + "/" + s.Interface + ":" + s.Version }
+
+// Greeter serves one service. It answers with the name of the process and the
+// service that was called. dubbo-go wants the type exported.
+type Greeter struct {
+	name    string
+	service service
+}
+
+func (g *Greeter) Greet(context.Context, *wrapperspb.StringValue) (*wrapperspb.StringValue, error) {
+	return wrapperspb.String(g.name + " " + g.service.id()), nil
+}
+
+// Reference is by what dubbo-go tells the services of a server apart.
+func (g *Greeter) Reference() string { return g.service.id() }
+
+type greetHandler interface {
+	Greet(context.Context, *wrapperspb.StringValue) (*wrapperspb.StringValue, error)
+}
+
+// What follows is what protoc-gen-go-triple generates for a service, but for
+// any interface name.
+
+func (s service) serverInfo() *common.ServiceInfo {
+	return &common.ServiceInfo{
+		InterfaceName: s.Interface,
+		ServiceType:   (*greetHandler)(nil),
+		Methods: []common.MethodInfo{{
+			Name:        "Greet",
+			Type:        constant.CallUnary,
+			ReqInitFunc: func() any { return new(wrapperspb.StringValue) },
+			MethodFunc: func(ctx context.Context, args []any, handler any) (any, error) {
+				answer, err := handler.(greetHandler).Greet(ctx, args[0].(*wrapperspb.StringValue))
+				if err != nil {
+					return nil, err
+				}
+				return triple_protocol.NewResponse(answer), nil
+			},
+		}},
+	}
+}
+
+func (s service) clientInfo() *client.ClientInfo {
+	return &client.ClientInfo{
+		InterfaceName:        s.Interface,
+		MethodNames:          []string{"Greet"},
+		ConnectionInjectFunc: func(c any, conn *client.Connection) { c.(*greetClient).conn = conn },
+	}
+}
+
+type greetClient struct{ conn *client.Connection }
+
+// greet returns the name of the provider that answered, and the service.
+func (c *greetClient) greet(ctx context.Context) (name, id string, err error) {
+	answer := new(wrapperspb.StringValue)
+	if err := c.conn.CallUnary(ctx, []any{wrapperspb.String("world")}, answer, "Greet"); err != nil {
+		return "", "", err
+	}
+	name, id, _ = strings.Cut(answer.GetValue(), " ")
+	return name, id, nil
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e_test tests whole dubbo-go applications: providers and consumers
+// over Triple, each a process of its own, that find each other in real etcd
+// servers.
+//
+// The processes are this test binary, started again with a spec in its
+// environment (child_test.go). They have dubbo-go, its imports and the blank
+// import of the registry, like any service.
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	_ "dubbo.apache.org/dubbo-go/v3/imports"
+	"go.uber.org/goleak"
+
+	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
+)
+
+func TestMain(m *testing.M) {
+	if encoded := os.Getenv(specVariable); encoded != "" {
+		if err := runChild(encoded); err != nil {
+			fmt.Fprintln(os.Stderr, "child:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}
