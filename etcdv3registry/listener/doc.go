@@ -11,7 +11,8 @@
 //     listed again only when etcd has forgotten the history since;
 //   - a [Feed] is one interested party's view of a mirror: which keys changed
 //     since it last looked. Changes of one key collapse into the last, so a
-//     reader that is slow delays nobody and costs bounded memory;
+//     reader that is slow delays nobody, and costs no more memory than there are
+//     keys that changed;
 //   - a [Subscription] reads a feed for one framework listener: it turns keys
 //     into URLs and changes into Notify and NotifyAll.
 package listener
