@@ -210,12 +210,6 @@ func (s *store) warnOnce(key string) bool {
 	return exists && !warned
 }
 
-func (s *store) len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.keys)
-}
-
 func (s *store) revision() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
