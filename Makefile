@@ -7,6 +7,7 @@ MODULES  := . integration examples
 TIMEOUT  ?= 10m
 FUZZTIME ?= 20s
 BENCH    ?= .
+CHAOS_DURATION ?= 5m
 
 # in-modules runs $(1) in each module that has Go files, on its own go.mod.
 in-modules = for module in $(MODULES); do \
@@ -57,6 +58,10 @@ tidy-check: ## fail when a go.mod or go.sum is not tidy
 .PHONY: bench
 bench: etcd ## all benchmarks; BENCH=regexp picks some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PACKAGES)
+
+.PHONY: chaos
+chaos: etcd ## fault by fault, then random faults for CHAOS_DURATION; CHAOS_SEED=n repeats decisions
+	cd integration && CHAOS_DURATION=$(CHAOS_DURATION) go test -race -tags chaos -count=1 -timeout 120m -v ./failback/
 
 .PHONY: interop
 interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven

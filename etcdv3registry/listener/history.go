@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/dubbogo/gost/log/logger"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -27,15 +30,20 @@ const checkSpread = 500 * time.Millisecond
 // A store that was emptied, or restored from a backup, counts its revisions
 // from an earlier one again. A watch then waits in silence for a revision that
 // is in the future, or, if the new store has passed it, goes on in another
-// history. One question tells: whether the key that changed last, of all keys
-// known, has that change in etcd's history. If it does not, everything is listed
-// again.
+// history. One question tells: whether etcd, at the revision up to which each
+// mirror has followed it, had as many keys as the mirror has, and the last change
+// just there. If it had not, everything is listed again.
 func (h *Hub) Check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	known := h.knownLocked()
-	if known.revision == 0 {
-		return // nothing has been read yet
+	known := map[*mirror]known{}
+	for _, m := range h.mirrors {
+		if k := m.known(); k.revision > 0 { // else nothing has been read yet
+			known[m] = k
+		}
+	}
+	if len(known) == 0 {
+		return
 	}
 	h.next = append(h.next, known)
 	if h.checking {
@@ -50,41 +58,26 @@ func (h *Hub) Check() {
 	})
 }
 
-func (h *Hub) nextCheck() (next known, ok bool) {
+func (h *Hub) nextCheck() (next map[*mirror]known, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.next) == 0 || h.ctx.Err() != nil {
 		h.checking, h.next = false, nil
-		return known{}, false
+		return nil, false
 	}
 	next, h.next = h.next[0], h.next[1:]
 	return next, true
 }
 
-// known is what a store that is the same must have.
+// known is what a store that is the same must have had under a prefix.
 type known struct {
+	revision int64      // up to which it was followed
+	count    int64      // keys, then
 	last     lastChange // empty: no key is known
-	prefix   string
-	revision int64 // what the store has reached
-	mirrors  []*mirror
-}
-
-func (h *Hub) knownLocked() known {
-	var k known
-	for _, m := range h.mirrors {
-		last, revision := m.newest()
-		if last.at > k.last.at {
-			k.last = last
-		}
-		k.revision = max(k.revision, revision)
-		k.prefix = m.prefix
-		k.mirrors = append(k.mirrors, m)
-	}
-	return k
 }
 
 // compare has everything listed again unless etcd is the store it was.
-func (h *Hub) compare(k known) {
+func (h *Hub) compare(k map[*mirror]known) {
 	var same bool
 	err := retry.Do(h.ctx, h.cfg.Backoff, func(ctx context.Context) (err error) {
 		same, err = h.sameHistory(ctx, k)
@@ -94,56 +87,95 @@ func (h *Hub) compare(k known) {
 	case h.ctx.Err() != nil || err == nil && same:
 		return
 	case err != nil:
-		logger.Warnf("[etcdv3] cannot find out whether etcd is still the store it was, listing %d prefix(es) again: %v", len(k.mirrors), err)
+		logger.Warnf("[etcdv3] cannot find out whether etcd is still the store it was, listing %d prefix(es) again: %v", len(k), err)
 	default:
-		logger.Warnf("[etcdv3] etcd has another history than before (it was emptied, or restored from a backup): listing %d prefix(es) again", len(k.mirrors))
+		logger.Warnf("[etcdv3] etcd has another history than before (it was emptied, or restored from a backup): listing %d prefix(es) again", len(k))
 	}
-	for _, m := range k.mirrors {
+	for m := range k {
 		m.restart()
 	}
 }
 
-// sameHistory reports whether etcd has reached the revision, and has the last
-// change where it is known to be.
-func (h *Hub) sameHistory(ctx context.Context, k known) (bool, error) {
+// comparedAtOnce keeps a transaction, with three operations a prefix, below
+// etcd's --max-txn-ops of 128.
+const comparedAtOnce = 40
+
+// sameHistory reports whether etcd had, at the revision up to which it was
+// followed, what was known then. A prefix of which that can not be told any more
+// is listed again.
+func (h *Hub) sameHistory(ctx context.Context, k map[*mirror]known) (bool, error) {
+	for mirrors := range slices.Chunk(slices.Collect(maps.Keys(k)), comparedAtOnce) {
+		same, err := h.sameUnder(ctx, mirrors, k)
+		if retry.Compacted(err) {
+			same, err = h.sameWhereNotCompacted(ctx, mirrors, k)
+		}
+		if err != nil || !same {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (h *Hub) sameWhereNotCompacted(ctx context.Context, mirrors []*mirror, k map[*mirror]known) (bool, error) {
+	for _, m := range mirrors {
+		switch same, err := h.sameUnder(ctx, []*mirror{m}, k); {
+		case retry.Compacted(err):
+			m.restart()
+		case err != nil || !same:
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// sameUnder asks for the number of keys under each prefix, and for the last
+// change: a key that was put is there with that revision; one that was deleted
+// is not, and was in the revision before.
+func (h *Hub) sameUnder(ctx context.Context, mirrors []*mirror, k map[*mirror]known) (bool, error) {
 	client, err := h.cfg.Dial(ctx)
 	if err != nil {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
 	defer cancel()
-	key := k.last.key
-	if key == "" {
-		key = k.prefix // nothing but the revision is to be compared
+	var (
+		ops    []clientv3.Op
+		expect []func(*etcdserverpb.RangeResponse) bool
+		ask    = func(key string, rev int64, ok func(*etcdserverpb.RangeResponse) bool, opts ...clientv3.OpOption) {
+			ops = append(ops, clientv3.OpGet(key, append(opts, clientv3.WithRev(rev), clientv3.WithKeysOnly())...))
+			expect = append(expect, ok)
+		}
+	)
+	for _, m := range mirrors {
+		known := k[m]
+		last := known.last
+		ask(m.prefix, known.revision, counts(known.count), clientv3.WithPrefix(), clientv3.WithCountOnly())
+		switch {
+		case last.key == "":
+		case last.deleted:
+			ask(last.key, last.at, counts(0))
+			ask(last.key, last.at-1, counts(1))
+		default:
+			ask(last.key, known.revision, func(r *etcdserverpb.RangeResponse) bool {
+				return len(r.Kvs) == 1 && r.Kvs[0].ModRevision == last.at
+			})
+		}
 	}
-	now, err := client.Get(ctx, key, clientv3.WithKeysOnly())
+	response, err := client.Txn(ctx).Then(ops...).Commit()
 	switch {
-	case err != nil:
-		return false, fmt.Errorf("read %s: %w", key, err)
-	case now.Header.Revision < k.revision:
+	case errors.Is(err, rpctypes.ErrFutureRev):
 		return false, nil
-	case k.last.key == "", !k.last.deleted && changedAt(now, k.last.at):
-		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("compare %d prefix(es) with what is known: %w", len(mirrors), err)
 	}
-	// Changed since, or deleted: what was it then? A deleted key was there until
-	// the revision before.
-	then, err := client.Get(ctx, key, clientv3.WithKeysOnly(), clientv3.WithRev(k.last.at))
-	if err == nil && k.last.deleted && len(then.Kvs) == 0 {
-		then, err = client.Get(ctx, key, clientv3.WithKeysOnly(), clientv3.WithRev(k.last.at-1))
-		return err == nil && len(then.Kvs) == 1, untold(err)
+	for i, r := range response.Responses {
+		if !expect[i](r.GetResponseRange()) {
+			return false, nil
+		}
 	}
-	return err == nil && !k.last.deleted && changedAt(then, k.last.at), untold(err)
+	return true, nil
 }
 
-// untold drops the errors after which the history cannot be told any more:
-// that is as good as another one.
-func untold(err error) error {
-	if retry.Compacted(err) || errors.Is(err, rpctypes.ErrFutureRev) {
-		return nil
-	}
-	return err
-}
-
-func changedAt(r *clientv3.GetResponse, revision int64) bool {
-	return len(r.Kvs) == 1 && r.Kvs[0].ModRevision == revision
+func counts(n int64) func(*etcdserverpb.RangeResponse) bool {
+	return func(r *etcdserverpb.RangeResponse) bool { return r.Count == n }
 }

@@ -43,8 +43,8 @@ type Hub struct {
 	mu       sync.Mutex         // guards what follows
 	mirrors  map[string]*mirror // by prefix
 	failing  map[*mirror]struct{}
-	checking bool    // a Check is under way
-	next     []known // what those after it are to compare
+	checking bool                // a Check is under way
+	next     []map[*mirror]known // what those after it are to compare
 }
 
 // NewHub makes a Hub. Nothing is sent, and no goroutine started, before the

@@ -235,10 +235,9 @@ type lastChange struct {
 	deleted bool
 }
 
-// newest returns the newest change known, and the revision up to which the
-// store is known to be equal to etcd. Key is empty if there was none.
-func (s *store) newest() (last lastChange, revision int64) {
+// known returns what a store that is the same must have had.
+func (s *store) known() known {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last, s.rev
+	return known{revision: s.rev, count: int64(len(s.keys) - len(s.left)), last: s.last}
 }

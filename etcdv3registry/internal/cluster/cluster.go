@@ -72,6 +72,7 @@ func newCluster(cfg Config) *Cluster {
 		c.Watches.Check()
 		c.Lease.Check()
 	}
+	c.observer.keeping = c.Lease.Check
 	return c
 }
 

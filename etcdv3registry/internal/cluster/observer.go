@@ -23,6 +23,9 @@ type observer struct {
 	// watching is called when etcd has answered on a stream of watches. It must
 	// not block: nothing of the stream is read before it returns.
 	watching func()
+	// keeping likewise, on a stream of keep-alives that is not the first.
+	keeping    func()
+	keepAlives atomic.Int32 // streams
 }
 
 func (o *observer) dialOptions() []grpc.DialOption {
@@ -85,9 +88,17 @@ func (s *observedStream) RecvMsg(m any) error {
 		return err
 	}
 	s.observer.answered()
-	if _, ok := m.(*etcdserverpb.WatchResponse); ok && !s.heard {
-		s.heard = true
+	if s.heard {
+		return nil
+	}
+	s.heard = true
+	switch m.(type) {
+	case *etcdserverpb.WatchResponse:
 		s.observer.watching()
+	case *etcdserverpb.LeaseKeepAliveResponse:
+		if s.observer.keepAlives.Add(1) > 1 {
+			s.observer.keeping()
+		}
 	}
 	return nil
 }

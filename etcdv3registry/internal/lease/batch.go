@@ -21,6 +21,7 @@ const (
 // when the batch was made, and the parents that have to be created.
 type batch struct {
 	entries []*entry
+	keys    []Key // of the entries: those belong to Keeper.mu
 	wanted  []bool
 	parents []string
 	leased  bool // a put needs the lease
@@ -61,6 +62,7 @@ func (k *Keeper) nextBatchLocked() *batch {
 func (w *writer) addTo(b *batch, e *entry) {
 	wanted := e.owners > 0
 	b.entries = append(b.entries, e)
+	b.keys = append(b.keys, e.key)
 	b.wanted = append(b.wanted, wanted)
 	b.bytes += e.size()
 	if !wanted {
@@ -81,14 +83,14 @@ func (b *batch) operations(lease clientv3.LeaseID) []clientv3.Op {
 			[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(p), "=", 0)},
 			[]clientv3.Op{clientv3.OpPut(p, "")}, nil))
 	}
-	for i, e := range b.entries {
+	for i, key := range b.keys {
 		switch {
 		case !b.wanted[i]:
-			ops = append(ops, clientv3.OpDelete(e.key.Name))
-		case e.key.Persistent:
-			ops = append(ops, clientv3.OpPut(e.key.Name, ""))
+			ops = append(ops, clientv3.OpDelete(key.Name))
+		case key.Persistent:
+			ops = append(ops, clientv3.OpPut(key.Name, ""))
 		default:
-			ops = append(ops, clientv3.OpPut(e.key.Name, strconv.FormatInt(int64(lease), 10), clientv3.WithLease(lease)))
+			ops = append(ops, clientv3.OpPut(key.Name, strconv.FormatInt(int64(lease), 10), clientv3.WithLease(lease)))
 		}
 	}
 	return ops

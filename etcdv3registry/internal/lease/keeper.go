@@ -182,6 +182,11 @@ func (k *Keeper) signal() {
 // talks to may be another store than before. It may be called from anywhere.
 func (k *Keeper) Check() {
 	k.suspicious.Store(true)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.entries) > 0 && !k.closed {
+		k.signal() // with a lease the writer waits for the next keep-alive all the same
+	}
 }
 
 // Len is the number of keys that are wanted.

@@ -5,6 +5,7 @@ package lease
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/dubbogo/gost/log/logger"
@@ -65,7 +66,22 @@ func (k *Keeper) unsettled() bool {
 	return false
 }
 
-// findLost marks what etcd does not have, and queues it.
+// verifyUnleased is verify, after Check, for a process of which all keys are
+// persistent: no keep-alive gives it the occasion.
+func (k *Keeper) verifyUnleased() error {
+	if k.writer.lease != clientv3.NoLease || !k.suspicious.Swap(false) {
+		return nil
+	}
+	err := k.findLost(k.ctx)
+	if retry.CanPass(err) {
+		k.suspicious.Store(true)
+		return err
+	}
+	return nil
+}
+
+// findLost marks what etcd does not have, and what it has under the lease and
+// should not, and queues it.
 func (k *Keeper) findLost(ctx context.Context) error {
 	client, err := k.cfg.Dial(ctx)
 	if err != nil {
@@ -73,10 +89,13 @@ func (k *Keeper) findLost(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
-	there, err := attached(ctx, client, k.writer.lease)
-	if err != nil {
-		return err
+	leased := map[string]bool{}
+	if lease := k.writer.lease; lease != clientv3.NoLease {
+		if leased, err = attached(ctx, client, lease); err != nil {
+			return err
+		}
 	}
+	there := maps.Clone(leased)
 	if err := k.addPersistent(ctx, client, there); err != nil {
 		return err
 	}
@@ -88,6 +107,14 @@ func (k *Keeper) findLost(ctx context.Context) error {
 			e.have = false
 			lost++
 		}
+	}
+	for name := range leased {
+		e := k.entries[name]
+		if e == nil { // deleted once, and back: out of a backup, or by a request that came late
+			e = &entry{key: Key{Name: name}}
+			k.entries[name] = e
+		}
+		e.sent = true
 	}
 	if lost > 0 {
 		k.writer.lost = lost

@@ -69,7 +69,11 @@ func (k *Keeper) run() {
 			again = nil
 		case <-wake:
 		}
-		if err := k.flush(); err != nil {
+		err := k.verifyUnleased()
+		if err == nil {
+			err = k.flush()
+		}
+		if err != nil {
 			if k.ctx.Err() != nil {
 				return
 			}
