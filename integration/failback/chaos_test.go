@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build chaos
+
+package failback_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+// TestChaos has providers and consumers come and go while etcd and the network
+// break, and looks after every round whether everything is as it should be:
+//
+//   - etcd has the keys of all live providers, each process's under one lease,
+//     and no others;
+//   - each consumer knows exactly what etcd has;
+//   - no consumer was told that a provider went which never was gone from etcd;
+//   - no listener was called by two at once, after UnSubscribe, or with an event
+//     that makes no sense;
+//   - each process has one connection, one lease and one watch stream.
+//
+// CHAOS_DURATION is how long it goes on (20s), CHAOS_SEED which run it is. The
+// same seed makes the same decisions, while their timing is up to the machine.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	if s := os.Getenv("CHAOS_SEED"); s != "" {
+		var err error
+		seed, err = strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err, "CHAOS_SEED")
+	}
+	duration := 20 * time.Second
+	if s := os.Getenv("CHAOS_DURATION"); s != "" {
+		var err error
+		duration, err = time.ParseDuration(s)
+		require.NoError(t, err, "CHAOS_DURATION")
+	}
+	t.Logf("CHAOS_SEED=%d CHAOS_DURATION=%v", seed, duration)
+	c := newChaos(t, seed)
+	begin := time.Now()
+	for c.round = 1; time.Since(begin) < duration && !t.Failed(); c.round++ {
+		c.play()
+		c.check()
+	}
+	c.end()
+	t.Logf("survived %d faults in %d rounds and %v: %v; after a round everything was exact within %v, at most %v",
+		c.faults, c.round-1, time.Since(begin).Round(time.Second), c.kinds, (c.settling / time.Duration(c.round-1)).Round(time.Millisecond), c.slowest.Round(time.Millisecond))
+}
+
+const (
+	processes     = 3
+	chaosServices = 4
+	perService    = 3 // addresses that a registry may register per service
+	recovery      = 60 * time.Second
+)
+
+var services = [chaosServices]string{"org.a.Greeter", "org.a.Greeter2", "org.a.GreeterAdmin", "org.a.Greet"}
+
+type chaos struct {
+	t       testing.TB
+	seed    uint64
+	random  *rand.Rand // of the goroutine of the test
+	journal journal
+	etcd    *store
+	history *history
+	procs   []*process
+	backup  *moment // nil: there is none
+
+	round    int
+	tainted  bool // in this round the history may have missed the store's last moments
+	restored bool // in this round a backup was put back
+	faults   int
+	kinds    map[string]int
+	kindsMu  sync.Mutex
+	settling time.Duration
+	slowest  time.Duration
+}
+
+func newChaos(t testing.TB, seed uint64) *chaos {
+	c := &chaos{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), etcd: newStore(t), kinds: map[string]int{}}
+	c.journal.begin = time.Now()
+	c.history = newHistory(c.etcd.client)
+	for n := range processes {
+		c.procs = append(c.procs, newProcess(c, n))
+	}
+	t.Cleanup(func() {
+		c.history.stop()
+		for _, p := range c.procs {
+			for _, m := range p.members {
+				m.registry.Destroy()
+			}
+		}
+		if t.Failed() {
+			t.Logf("CHAOS_SEED=%d, what happened:\n%s", seed, c.journal.tail(400))
+		}
+	})
+	return c
+}
+
+// play is one round: everybody is busy while faults strike, and in the end
+// everything is whole again.
+func (c *chaos) play() {
+	stop := make(chan struct{})
+	var busy, faulty sync.WaitGroup
+	for _, p := range c.procs {
+		busy.Go(func() { p.live(stop) })
+	}
+	struck := make(chan struct{})
+	network := rand.New(rand.NewPCG(c.seed, 1000+uint64(c.round)))
+	faulty.Go(func() {
+		for n := network.IntN(3); n > 0; n-- {
+			c.breakNetwork(network, struck)
+		}
+	})
+	for n := 1 + c.random.IntN(4); n > 0; n-- {
+		time.Sleep(time.Duration(c.random.IntN(600)) * time.Millisecond)
+		c.breakStore(c.random)
+	}
+	time.Sleep(time.Duration(c.random.IntN(600)) * time.Millisecond)
+	close(struck)
+	faulty.Wait()
+	for _, p := range c.procs {
+		p.proxy.Restore()
+		p.proxy.Thaw()
+	}
+	if c.random.IntN(3) == 0 { // what is registered right after a recovery
+		time.Sleep(time.Duration(c.random.IntN(1000)) * time.Millisecond)
+	}
+	close(stop)
+	busy.Wait()
+}
+
+// check waits until everything is exact.
+func (c *chaos) check() {
+	c.journal.add("round %d: quiet", c.round)
+	begin := time.Now()
+	c.removeOrphans()
+	if problem := c.settle(); problem != "" {
+		for _, p := range c.procs {
+			problem = strings.Join(append([]string{problem}, p.problems...), "\n")
+		}
+		c.fail(problem)
+		return
+	}
+	took := time.Since(begin)
+	c.settling += took
+	c.slowest = max(c.slowest, took)
+	c.journal.add("round %d: exact after %v", c.round, took.Round(time.Millisecond))
+	if c.random.IntN(5) == 0 { // and it stays so: no lease runs out
+		time.Sleep(ttl * 3 / 2)
+		if problem := c.difference(); problem != "" {
+			c.fail("it was exact and is not any more: " + problem)
+			return
+		}
+	}
+	c.checkListeners()
+	c.tainted, c.restored = false, false
+}
+
+func (c *chaos) settle() (problem string) {
+	_, ok := eventually(recovery, func() bool {
+		if problem = c.difference(); problem == moreWatches {
+			c.touch()
+		}
+		return problem == ""
+	})
+	if ok {
+		return ""
+	}
+	return fmt.Sprintf("%v after the last fault: %s", recovery, problem)
+}
+
+// difference says what is not as it should be, or nothing.
+func (c *chaos) difference() string {
+	keys := list(c.t, c.etcd.client, root)
+	if d := c.keyDifference(keys); d != "" {
+		return d
+	}
+	c.history.sync(c.t)
+	if d := c.viewDifference(keys); d != "" {
+		return d
+	}
+	return c.sharingDifference()
+}
+
+func (c *chaos) keyDifference(keys *clientv3.GetResponse) string {
+	want, got := map[string]bool{}, map[string]bool{}
+	for _, p := range c.procs {
+		for _, m := range p.members {
+			for _, u := range m.registered {
+				want[factOf(u).version()] = true
+			}
+		}
+	}
+	leases := map[string]int64{}
+	for _, kv := range keys.Kvs {
+		f, ok := parseKey(string(kv.Key), "providers")
+		if !ok {
+			if f, ok = parseKey(string(kv.Key), "consumers"); !ok {
+				continue
+			}
+		} else {
+			got[f.version()] = true
+		}
+		switch known, ok := leases[f.process]; {
+		case f.dynamic == "false":
+			if kv.Lease != 0 {
+				return f.version() + " has a lease"
+			}
+		case kv.Lease == 0:
+			return f.version() + " has no lease"
+		case ok && known != kv.Lease:
+			return fmt.Sprintf("process %s has two leases, %x and %x (%s)", f.process, known, kv.Lease, f.version())
+		default:
+			leases[f.process] = kv.Lease
+		}
+	}
+	if len(leases) != len(c.procs) {
+		return fmt.Sprintf("there are leases of %d processes: %v", len(leases), leases)
+	}
+	return differ("etcd", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+}
+
+func (c *chaos) viewDifference(keys *clientv3.GetResponse) string {
+	want := map[string][]string{}
+	type latest struct {
+		created int64
+		key     string
+		fact    fact
+	}
+	byID := map[string]latest{}
+	for _, kv := range keys.Kvs {
+		f, ok := parseKey(string(kv.Key), "providers")
+		if !ok {
+			continue
+		}
+		want["*"] = append(want["*"], f.version())
+		l, ok := byID[f.id()]
+		if !ok || kv.CreateRevision > l.created || kv.CreateRevision == l.created && string(kv.Key) > l.key {
+			byID[f.id()] = latest{kv.CreateRevision, string(kv.Key), f}
+		}
+	}
+	for l := range maps.Values(byID) {
+		want[l.fact.service] = append(want[l.fact.service], l.fact.version())
+	}
+	for _, s := range want {
+		slices.Sort(s)
+	}
+	for _, p := range c.procs {
+		for _, m := range p.members {
+			for _, s := range m.subscribed {
+				if d := differ(s.recorder.name, s.recorder.view(), want[s.service]); d != "" {
+					return d
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func (c *chaos) sharingDifference() string {
+	ctx, cancel := within(patience)
+	defer cancel()
+	leases, err := c.etcd.client.Leases(ctx)
+	require.NoError(c.t, err)
+	if len(leases.Leases) != len(c.procs) {
+		return fmt.Sprintf("etcd has %d leases, there are %d processes", len(leases.Leases), len(c.procs))
+	}
+	streams, watches := 1, 1 // the history's
+	for _, p := range c.procs {
+		if n := p.proxy.Open(); n != 1 {
+			return fmt.Sprintf("process %d has %d connections", p.number, n)
+		}
+		prefixes := map[string]bool{}
+		for _, m := range p.members {
+			for _, s := range m.subscribed {
+				prefixes[s.service+" "+s.url.GetParam("category", "")] = true
+			}
+		}
+		watches += len(prefixes)
+		streams++ // the client may keep one that has no watches any more, see touch
+	}
+	m := c.etcd.Metrics()
+	if n := int(m.Value(etcdtest.MetricWatchStreams, nil)); n > streams {
+		return fmt.Sprintf("etcd has %d watch streams, want at most %d", n, streams)
+	}
+	switch n := int(m.Value(etcdtest.MetricWatchers, nil)); {
+	case n < watches:
+		return fmt.Sprintf("etcd has %d watches, want %d", n, watches)
+	case n > watches:
+		return moreWatches
+	default:
+		return ""
+	}
+}
+
+const moreWatches = "etcd has more watches than there are prefixes subscribed to"
+
+// touch has the clients cancel watches that nobody reads any more. One that is
+// closed while etcd's client creates it anew, on a new stream, it cancels only
+// when something arrives on it (v3.6.14, watch.go, "case pbresp.Created").
+func (c *chaos) touch() {
+	for _, service := range services {
+		c.etcd.do(func(ctx context.Context) error {
+			key := root + service + "/providers/no-provider"
+			if _, err := c.etcd.client.Put(ctx, key, ""); err != nil {
+				return err
+			}
+			_, err := c.etcd.client.Delete(ctx, key)
+			return err
+		})
+	}
+}
+
+// checkListeners looks for what no listener should have been told.
+func (c *chaos) checkListeners() {
+	c.history.sync(c.t)
+	absences := c.history.takeAbsences()
+	allowed := 0
+	if c.tainted {
+		allowed = 1
+	}
+	var wrong []string
+	for _, p := range c.procs {
+		wrong = append(wrong, p.problems...)
+		p.problems = nil
+		for _, r := range p.recorders() {
+			wrong = append(wrong, r.takeFaults()...)
+			for name, n := range r.takeRemovals() {
+				if n > absences[name]+allowed {
+					wrong = append(wrong, fmt.Sprintf("%s was told %d time(s) that %s is gone, which happened %d time(s)", r.name, n, name, absences[name]))
+				}
+			}
+		}
+		p.ended = nil
+	}
+	if len(wrong) > 0 {
+		c.fail(strings.Join(wrong, "\n"))
+	}
+}
+
+// end has everybody leave: nothing may stay.
+func (c *chaos) end() {
+	for _, p := range c.procs {
+		p.leave()
+	}
+	_, ok := eventually(recovery, func() bool {
+		ctx, cancel := within(patience)
+		defer cancel()
+		leases, err := c.etcd.client.Leases(ctx)
+		return err == nil && len(leases.Leases) == 0
+	})
+	if !ok {
+		c.fail("there are leases when all have left")
+	}
+	for _, p := range c.procs {
+		if _, ok := eventually(patience, func() bool { return p.proxy.Open() == 0 }); !ok {
+			c.fail(fmt.Sprintf("process %d has left and still has %d connections", p.number, p.proxy.Open()))
+		}
+	}
+}
+
+func (c *chaos) fail(problem string) {
+	c.t.Helper()
+	c.journal.add("FAILED: %s", problem)
+	c.t.Errorf("CHAOS_SEED=%d, round %d: %s", c.seed, c.round, problem)
+}
+
+func differ(who string, got, want []string) string {
+	var d []string
+	for _, s := range got {
+		if !slices.Contains(want, s) {
+			d = append(d, "\n  it has, and should not: "+s)
+		}
+	}
+	for _, s := range want {
+		if !slices.Contains(got, s) {
+			d = append(d, "\n  it lacks: "+s)
+		}
+	}
+	if len(d) == 0 && !slices.Equal(got, want) {
+		d = append(d, fmt.Sprintf("\n  has %v, want %v", got, want))
+	}
+	if len(d) == 0 {
+		return ""
+	}
+	return who + " differs:" + strings.Join(d, "")
+}
+
+// journal is what was done, for the one who reads a failure.
+type journal struct {
+	mu    sync.Mutex
+	begin time.Time
+	lines []string
+}
+
+func (j *journal) add(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	at := time.Since(j.begin)
+	j.lines = append(j.lines, fmt.Sprintf("%9.3f ", at.Seconds())+fmt.Sprintf(format, args...))
+}
+
+func (j *journal) tail(n int) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Join(j.lines[max(0, len(j.lines)-n):], "\n")
+}
