@@ -41,7 +41,7 @@ func TestAddressesAsDubboGoHandsThemOver(t *testing.T) {
 		"etcdv3://a:1?backup=[::1]:2,[::2]": {"a:1", "[::1]:2", "[::2]:2379"},
 		"etcdv3://a:1?backup=b%3A2":         {"a:1", "b:2"},
 	} {
-		s, err := newSettings(registryConfig{address: address}.url(t))
+		s, err := newSettings(registryConfig{address: address}.url(t), inRegistry)
 		if assert.NoError(t, err, address) {
 			assert.Equal(t, want, s.cluster.Endpoints, address)
 		}
@@ -86,7 +86,7 @@ func TestBackupParameterOfTheConfigAddsAddresses(t *testing.T) {
 		"":             {"a:1"},
 		"etcdv3://b:2": {"a:1", "b:2"},
 	} {
-		s, err := newSettings(registryConfig{address: "a:1", params: map[string]string{constant.BackupKey: backup}}.url(t))
+		s, err := newSettings(registryConfig{address: "a:1", params: map[string]string{constant.BackupKey: backup}}.url(t), inRegistry)
 		if assert.NoError(t, err, backup) {
 			assert.Equal(t, want, s.cluster.Endpoints, "backup=%q", backup)
 		}

@@ -64,7 +64,7 @@ func openCache(s settings, application string) *cache {
 	return &cache{
 		file:      cachefile.Open(path, cachefile.Config{Immediate: s.saveAtOnce, Delay: fileDelay}),
 		endpoints: s.cluster.Endpoints,
-		root:      s.root,
+		root:      s.root(),
 		atOnce:    s.saveAtOnce,
 		services:  map[string]map[*cachedList]func() []string{},
 		changed:   map[string]bool{},

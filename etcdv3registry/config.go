@@ -20,18 +20,23 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
-// settings is a registry URL, read and validated.
+// settings is the URL of a registry, a metadata report or a config center,
+// read and validated.
 type settings struct {
-	cluster cluster.Config
-	root    string        // what every key of this registry begins with: "/dubbo", "/tenant/dubbo"
-	timeout time.Duration // how long a call of the framework waits for etcd
-	check   bool          // fail instead of going on without etcd
+	cluster   cluster.Config
+	namespace string        // without slashes around it; empty: none
+	group     string        // likewise
+	timeout   time.Duration // how long a call of the framework waits for etcd
+	check     bool          // fail instead of going on without etcd
 
 	cacheFile  string // path of the local cache file; empty: Java's default
 	caching    bool   // whether there is one
 	saveAtOnce bool   // it is saved with every change, rather than a little later
 	keepLast   bool   // a consumer keeps its providers when all are gone
 }
+
+// root is what every key of a registry begins with: "/dubbo", "/tenant/dubbo".
+func (s settings) root() string { return joinPath(s.namespace, s.group) }
 
 // parameter is one entry of the registry's params (or what dubbo-go makes of
 // its config fields) that this registry reads.
@@ -45,10 +50,28 @@ type parameter struct {
 // draft is what the parameters are read into, before they are put together.
 type draft struct {
 	settings
-	group, namespace string
-	retryTimes       int
-	retryInterval    time.Duration
+	retryTimes    int
+	retryInterval time.Duration
 }
+
+// A dialect is what dubbo-go calls the fields of a configuration other than a
+// registry's in its URL, by the registry's names. Other parameters have the names
+// of the registry's.
+type dialect map[string]string
+
+var (
+	inRegistry       dialect // the names of the table
+	inMetadataReport = dialect{
+		constant.RegistryGroupKey:     constant.MetadataReportGroupKey,
+		constant.RegistryNamespaceKey: constant.MetadataReportNamespaceKey,
+		constant.RegistryTimeoutKey:   constant.TimeoutKey,
+	}
+	inConfigCenter = dialect{
+		constant.RegistryGroupKey:     constant.ConfigGroupKey,
+		constant.RegistryNamespaceKey: constant.ConfigNamespaceKey,
+		constant.RegistryTimeoutKey:   constant.ConfigTimeoutKey,
+	}
+)
 
 const acceptedDuration = "a duration such as 5s or 1m30s, or a number of milliseconds"
 
@@ -62,7 +85,7 @@ var parameters = []parameter{
 		func(d *draft, v string) bool { return readPath(v, &d.namespace) }},
 	{constant.RegistryTimeoutKey, "5s", acceptedDuration + ", more than zero",
 		func(d *draft, v string) bool { return readDuration(v, time.Millisecond, &d.timeout) }},
-	{"session", "30s", acceptedDuration + ", at least 1s",
+	{"session", cluster.DefaultSession.String(), acceptedDuration + ", at least 1s",
 		func(d *draft, v string) bool { return readDuration(v, time.Second, &d.cluster.Session) }},
 	{"retry.times", strconv.Itoa(retry.DefaultTimes), "a number from 0 to 100",
 		func(d *draft, v string) bool { return readInt(v, 0, 100, &d.retryTimes) }},
@@ -90,12 +113,12 @@ var parameters = []parameter{
 		func(d *draft, v string) bool { d.cluster.TLS.ServerName = v; return true }},
 }
 
-// newSettings reads the URL that dubbo-go hands to a registry's factory. It
+// newSettings reads the URL that dubbo-go hands to an extension's factory. It
 // does no I/O but for reading the TLS files that the URL names.
 //
 // An error names the parameter, the value and what is accepted; parameters
 // that are not in the table are left alone.
-func newSettings(u *common.URL) (settings, error) {
+func newSettings(u *common.URL, names dialect) (settings, error) {
 	location, query, _ := strings.Cut(u.Location, "?")
 	inAddress, err := url.ParseQuery(query)
 	if err != nil {
@@ -110,13 +133,20 @@ func newSettings(u *common.URL) (settings, error) {
 
 	var d draft
 	for _, p := range parameters {
-		value := param(p.name)
+		name := p.name
+		if renamed, ok := names[name]; ok {
+			name = renamed
+		}
+		value := param(name)
 		if value == "" {
 			value = p.fallback
 		}
 		if value != "" && !p.read(&d, value) {
-			return settings{}, fmt.Errorf("etcdv3 registry: parameter %s=%q cannot be used: accepted is %s", p.name, value, p.accepted)
+			return settings{}, fmt.Errorf("etcdv3 registry: parameter %s=%q cannot be used: accepted is %s", name, value, p.accepted)
 		}
+	}
+	if names != nil && param("session") == "" {
+		d.cluster.Session = 0 // what is under the lease is not theirs: a registry decides
 	}
 
 	backup := param(constant.BackupKey)
@@ -125,7 +155,6 @@ func newSettings(u *common.URL) (settings, error) {
 		return settings{}, err
 	}
 	s := d.settings
-	s.root = joinPath(d.namespace, d.group)
 	s.cluster.Endpoints = addresses.endpoints
 	s.cluster.Username, s.cluster.Password = u.Username, u.Password
 	if u.Username == "" {

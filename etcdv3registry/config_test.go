@@ -82,9 +82,9 @@ func with(name, value string) registryConfig {
 
 func TestDefaultsHoldForWhatIsNotConfigured(t *testing.T) {
 	t.Parallel()
-	s, err := newSettings(registryConfig{address: "127.0.0.1"}.url(t))
+	s, err := newSettings(registryConfig{address: "127.0.0.1"}.url(t), inRegistry)
 	require.NoError(t, err)
-	assert.Equal(t, "/dubbo", s.root)
+	assert.Equal(t, "/dubbo", s.root())
 	assert.Equal(t, 5*time.Second, s.timeout)
 	assert.Equal(t, 5*time.Second, s.cluster.Timeout)
 	assert.Equal(t, 30*time.Second, s.cluster.Session)
@@ -110,9 +110,9 @@ func TestGroupAndNamespaceBecomeTheRootOfAllKeys(t *testing.T) {
 		{"", "/tenant/", "/tenant/dubbo"},
 		{"/prod", "tenants/a", "/tenants/a/prod"},
 	} {
-		s, err := newSettings(registryConfig{address: "a", group: c.group, namespace: c.namespace}.url(t))
+		s, err := newSettings(registryConfig{address: "a", group: c.group, namespace: c.namespace}.url(t), inRegistry)
 		if assert.NoError(t, err, "group %q, namespace %q", c.group, c.namespace) {
-			assert.Equal(t, c.want, s.root, "group %q, namespace %q", c.group, c.namespace)
+			assert.Equal(t, c.want, s.root(), "group %q, namespace %q", c.group, c.namespace)
 		}
 	}
 }
@@ -123,7 +123,7 @@ func TestDurationsAreGoDurationsOrMilliseconds(t *testing.T) {
 		"5s": 5 * time.Second, "1m30s": 90 * time.Second, "1500ms": 1500 * time.Millisecond, "1.5s": 1500 * time.Millisecond,
 		"3000": 3 * time.Second, "1000": time.Second, " 7s ": 7 * time.Second, "30000": 30 * time.Second,
 	} {
-		s, err := newSettings(registryConfig{address: "a", timeout: value, params: map[string]string{"session": value, "retry.interval": value}}.url(t))
+		s, err := newSettings(registryConfig{address: "a", timeout: value, params: map[string]string{"session": value, "retry.interval": value}}.url(t), inRegistry)
 		if assert.NoError(t, err, value) {
 			assert.Equal(t, want, s.timeout, "registry.timeout=%q", value)
 			assert.Equal(t, want, s.cluster.Timeout, "registry.timeout=%q", value)
@@ -131,10 +131,10 @@ func TestDurationsAreGoDurationsOrMilliseconds(t *testing.T) {
 			assert.Equal(t, []time.Duration{want}, waits(s), "retry.interval=%q", value)
 		}
 	}
-	s, err := newSettings(with(constant.RegistryTimeoutKey, "1ms").url(t))
+	s, err := newSettings(with(constant.RegistryTimeoutKey, "1ms").url(t), inRegistry)
 	require.NoError(t, err)
 	assert.Equal(t, time.Millisecond, s.timeout, "the shortest registry.timeout")
-	s, err = newSettings(with("retry.interval", "0").url(t))
+	s, err = newSettings(with("retry.interval", "0").url(t), inRegistry)
 	require.NoError(t, err)
 	assert.Equal(t, []time.Duration{0}, waits(s), "retry.interval may be nothing")
 }
@@ -142,7 +142,7 @@ func TestDurationsAreGoDurationsOrMilliseconds(t *testing.T) {
 func TestRetriesAreCounted(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]int{"0": 0, "1": 1, "4": 4, "100": 100, "": 1} {
-		s, err := newSettings(with("retry.times", value).url(t))
+		s, err := newSettings(with("retry.times", value).url(t), inRegistry)
 		if assert.NoError(t, err, value) {
 			assert.Len(t, waits(s), want, "retry.times=%q", value)
 		}
@@ -152,7 +152,7 @@ func TestRetriesAreCounted(t *testing.T) {
 func TestCheckIsRead(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]bool{"true": true, "false": false, "": false, "True": true, "0": false} {
-		s, err := newSettings(with(constant.CheckKey, value).url(t))
+		s, err := newSettings(with(constant.CheckKey, value).url(t), inRegistry)
 		if assert.NoError(t, err, value) {
 			assert.Equal(t, want, s.check, "check=%q", value)
 		}
@@ -192,7 +192,7 @@ func TestAValueThatCannotBeReadIsAnErrorThatNamesParameterValueAndWhatIsAccepted
 	} {
 		u := registryConfig{address: "127.0.0.1:2379"}.url(t)
 		u.SetParam(c.name, c.value)
-		s, err := newSettings(u)
+		s, err := newSettings(u, inRegistry)
 		if assert.Error(t, err, "%s=%q was read as %+v", c.name, c.value, s) {
 			assert.ErrorContains(t, err, "parameter "+c.name+`="`+c.value+`"`)
 			assert.ErrorContains(t, err, "accepted is ")
@@ -209,38 +209,38 @@ func TestParametersThatAreNotOursAreLeftAlone(t *testing.T) {
 	}
 	u := registryConfig{address: "127.0.0.1:2379", params: params}.url(t)
 	before := u.String()
-	s, err := newSettings(u)
+	s, err := newSettings(u, inRegistry)
 	require.NoError(t, err)
-	plain, err := newSettings(registryConfig{address: "127.0.0.1:2379"}.url(t))
+	plain, err := newSettings(registryConfig{address: "127.0.0.1:2379"}.url(t), inRegistry)
 	require.NoError(t, err)
 	s.cluster.Retry, plain.cluster.Retry = nil, nil
 	assert.Equal(t, plain, s, "parameters of others changed the settings")
 	assert.Equal(t, before, u.String(), "reading the URL changed it")
 
-	_, err = newSettings(registryConfig{address: "etcdv3://127.0.0.1:2379?timeout=soon&unknown=%20&group=a//b"}.url(t))
+	_, err = newSettings(registryConfig{address: "etcdv3://127.0.0.1:2379?timeout=soon&unknown=%20&group=a//b"}.url(t), inRegistry)
 	assert.NoError(t, err, "parameters of others, behind the address")
 }
 
 func TestParametersBehindTheAddressCountUnlessTheyAreConfiguredThemselves(t *testing.T) {
 	t.Parallel()
 	const address = "etcdv3://a:1?session=60000&registry.group=behind&check=true&backup=b:2,c:3"
-	s, err := newSettings(registryConfig{address: address, group: "configured"}.url(t))
+	s, err := newSettings(registryConfig{address: address, group: "configured"}.url(t), inRegistry)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a:1", "b:2", "c:3"}, s.cluster.Endpoints)
 	assert.Equal(t, time.Minute, s.cluster.Session)
 	assert.True(t, s.check)
-	assert.Equal(t, "/configured", s.root)
+	assert.Equal(t, "/configured", s.root())
 
-	s, err = newSettings(registryConfig{address: address}.url(t))
+	s, err = newSettings(registryConfig{address: address}.url(t), inRegistry)
 	require.NoError(t, err)
-	assert.Equal(t, "/behind", s.root, "an empty group in the config is none")
+	assert.Equal(t, "/behind", s.root(), "an empty group in the config is none")
 
-	_, err = newSettings(registryConfig{address: "etcdv3://a:1?session=soon"}.url(t))
+	_, err = newSettings(registryConfig{address: "etcdv3://a:1?session=soon"}.url(t), inRegistry)
 	assert.ErrorContains(t, err, `session="soon"`)
 
 	u := registryConfig{address: "a:1"}.url(t)
 	u.Location = "etcdv3://a:1?session=%zz"
-	_, err = newSettings(u)
+	_, err = newSettings(u, inRegistry)
 	assert.ErrorContains(t, err, `"etcdv3://a:1?session=%zz"`)
 	assert.ErrorContains(t, err, `"%zz"`)
 }
@@ -259,7 +259,7 @@ func TestUserNameAndPasswordAreThoseOfTheConfigOrElseThoseInTheAddress(t *testin
 		"in both":                      {registryConfig{address: "root:secret@a:1", username: "alice", password: "other"}, "alice", "other"},
 		"user name in the address":     {registryConfig{address: "root@a:1", password: "secret"}, "root", "secret"},
 	} {
-		s, err := newSettings(c.config.url(t))
+		s, err := newSettings(c.config.url(t), inRegistry)
 		if assert.NoError(t, err, name) {
 			assert.Equal(t, c.username, s.cluster.Username, name)
 			assert.Equal(t, c.password, s.cluster.Password, name)
@@ -278,7 +278,7 @@ func TestHalfOfTheCredentialsIsAnErrorThatSaysWhichHalf(t *testing.T) {
 		{registryConfig{address: "root:@a:1"}, "a user name is configured without a password"},
 		{registryConfig{address: "a:1", password: "SECRET"}, "a password is configured without a user name"},
 	} {
-		_, err := newSettings(c.config.url(t))
+		_, err := newSettings(c.config.url(t), inRegistry)
 		if assert.ErrorContains(t, err, c.want) {
 			assert.NotContains(t, err.Error(), "SECRET")
 		}
@@ -306,7 +306,7 @@ func TestNoErrorShowsAPassword(t *testing.T) {
 	}
 	for _, p := range parameters {
 		for _, value := range []string{"//", "no such file", "-1"} {
-			_, err := newSettings(registryConfig{address: "root:SECRET@a:1", username: "root", password: "SECRET", params: map[string]string{p.name: value}}.url(t))
+			_, err := newSettings(registryConfig{address: "root:SECRET@a:1", username: "root", password: "SECRET", params: map[string]string{p.name: value}}.url(t), inRegistry)
 			if err != nil {
 				assert.NotContains(t, err.Error(), "SECRET", "%s=%q", p.name, value)
 			}
@@ -332,7 +332,7 @@ func TestTLSIsUsedWhenItIsConfiguredOrTheAddressSaysHTTPS(t *testing.T) {
 			map[string]string{"ca-cert-file": ca, "tls-cert-file": cert, "tls-key-file": key, "tls-server-name": "etcd"},
 			cluster.TLS{Enabled: true, CA: ca, Cert: cert, Key: key, ServerName: "etcd"}},
 	} {
-		s, err := newSettings(registryConfig{address: c.address, params: c.params}.url(t))
+		s, err := newSettings(registryConfig{address: c.address, params: c.params}.url(t), inRegistry)
 		if assert.NoError(t, err, name) {
 			assert.Equal(t, c.want, s.cluster.TLS, name)
 		}
@@ -340,7 +340,7 @@ func TestTLSIsUsedWhenItIsConfiguredOrTheAddressSaysHTTPS(t *testing.T) {
 
 	s, err := newSettings(registryConfig{address: "a:1", params: map[string]string{
 		"ca-cert-file": ca, "tls-cert-file": cert, "tls-key-file": key, "tls-server-name": "etcd",
-	}}.url(t))
+	}}.url(t), inRegistry)
 	require.NoError(t, err)
 	config, err := s.cluster.TLS.Config()
 	require.NoError(t, err)
@@ -371,7 +371,7 @@ func TestTLSFilesThatCannotBeUsedAreAnErrorWhenTheServiceStarts(t *testing.T) {
 		"a key and no certificate": {"a:1", map[string]string{"tls-key-file": key}, []string{`tls-cert-file=""`, "tls-key-file=", key, "configure both or none"}},
 		"TLS and http":             {"http://a:1", map[string]string{"ca-cert-file": ca}, []string{"http://", "write https:// or no scheme"}},
 	} {
-		_, err := newSettings(registryConfig{address: c.address, params: c.params}.url(t))
+		_, err := newSettings(registryConfig{address: c.address, params: c.params}.url(t), inRegistry)
 		if assert.Error(t, err, name) {
 			for _, want := range c.want {
 				assert.ErrorContains(t, err, want, name)
@@ -383,7 +383,7 @@ func TestTLSFilesThatCannotBeUsedAreAnErrorWhenTheServiceStarts(t *testing.T) {
 func TestACAFileWithoutACertificateIsAnError(t *testing.T) {
 	t.Parallel()
 	file := fileOf(t, "what is this")
-	_, err := newSettings(with("ca-cert-file", file).url(t))
+	_, err := newSettings(with("ca-cert-file", file).url(t), inRegistry)
 	if assert.Error(t, err) {
 		assert.ErrorContains(t, err, `ca-cert-file="`+file+`"`)
 	}
@@ -510,4 +510,34 @@ func TestTheREADMEHasARowForEveryParameter(t *testing.T) {
 		delete(rows, other)
 	}
 	assert.Empty(t, rows, "rows for what is no parameter")
+}
+
+func TestOtherExtensionsNameTheSameFieldsInTheirOwnWay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		names  dialect
+		params map[string]string
+	}{
+		"metadata report": {inMetadataReport, map[string]string{"metadata-report.group": "g", "metadata-report.namespace": "n", "timeout": "1500"}},
+		"config center":   {inConfigCenter, map[string]string{"config-center.group": "g", "config-center.namespace": "n", "config-center.timeout": "1500ms"}},
+	} {
+		u := registryConfig{address: "a:1"}.url(t)
+		for key := range u.CopyParams() {
+			u.DelParam(key)
+		}
+		plain, err := newSettings(u, c.names)
+		require.NoError(t, err, name)
+		assert.Zero(t, plain.cluster.Session, "%s: it takes no lease, a registry says how long one is", name)
+
+		for key, value := range c.params {
+			u.SetParam(key, value)
+		}
+		u.SetParam("session", "7s")
+		u.SetParam(constant.RegistryGroupKey, "another") // of another extension
+		s, err := newSettings(u, c.names)
+		require.NoError(t, err, name)
+		assert.Equal(t, "/n/g", s.root(), name)
+		assert.Equal(t, 1500*time.Millisecond, s.timeout, name)
+		assert.Equal(t, 7*time.Second, s.cluster.Session, name)
+	}
 }

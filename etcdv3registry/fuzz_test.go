@@ -134,7 +134,7 @@ func FuzzRegistryURLToSettings(f *testing.F) {
 		inBackup.SetParam(constant.BackupKey, "root:"+password+"@"+value)
 		for _, u := range []*common.URL{plain, configured, inAddress, inBackup} {
 			before := u.String()
-			s, err := newSettings(u)
+			s, err := newSettings(u, inRegistry)
 			if u.String() != before {
 				t.Errorf("reading %q with %s=%q changed the URL to %q", u.Location, name, value, u)
 			}
@@ -171,8 +171,8 @@ func usable(t *testing.T, s settings, u *common.URL) {
 	if len(s.cluster.Endpoints) == 0 {
 		t.Errorf("%q was read as no endpoint", u.Location)
 	}
-	if !strings.HasPrefix(s.root, "/") || strings.HasSuffix(s.root, "/") || strings.Contains(s.root, "//") {
-		t.Errorf("the root %q has empty path segments", s.root)
+	if !strings.HasPrefix(s.root(), "/") || strings.HasSuffix(s.root(), "/") || strings.Contains(s.root(), "//") {
+		t.Errorf("the root %q has empty path segments", s.root())
 	}
 	if s.timeout <= 0 || s.cluster.Session <= 0 || s.cluster.Retry == nil {
 		t.Errorf("unusable settings %+v", s)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/metrics"
 	metricsRegistry "dubbo.apache.org/dubbo-go/v3/metrics/registry"
 	"github.com/dubbogo/gost/log/logger"
@@ -22,7 +23,8 @@ import (
 //
 // It waits for etcd at most registry.timeout. If etcd is away it returns nil,
 // logs a warning, and the key is put when etcd is back; with check=true in the
-// registry's params that is an error and nothing is kept. What etcd refuses
+// registry's params, or in those of the service, that is an error and nothing is
+// kept. What etcd refuses
 // (permission, credentials) is always an error.
 func (r *Registry) Register(u *common.URL) error {
 	if u == nil {
@@ -38,7 +40,7 @@ func (r *Registry) Register(u *common.URL) error {
 }
 
 func (r *Registry) register(u *common.URL) error {
-	key, err := keyOf(r.settings.root, u)
+	key, err := keyOf(r.settings.root(), u)
 	if err != nil {
 		return err
 	}
@@ -52,13 +54,19 @@ func (r *Registry) register(u *common.URL) error {
 	switch err = change.Wait(ctx); {
 	case err == nil:
 		return nil
-	case retry.CanPass(err) && !r.settings.check:
+	case retry.CanPass(err) && !r.checks(u):
 		logger.Warnf("[etcdv3] %s is not registered yet, it will be as soon as etcd at %v takes it: %v", describe(u), r.settings.cluster.Endpoints, err)
 		return nil
 	default:
 		r.unwant(slot, key)
 		return err
 	}
+}
+
+// checks reports whether an etcd that is away is an error to the caller: by the
+// registry's params or, as in Java's FailbackRegistry, by the service's own.
+func (r *Registry) checks(u *common.URL) bool {
+	return r.settings.check || u.GetParamBool(constant.CheckKey, false)
 }
 
 // registerWait is a little less than registry.timeout. That is the framework's
@@ -114,7 +122,7 @@ func (r *Registry) UnRegister(u *common.URL) error {
 }
 
 func (r *Registry) unregister(u *common.URL) error {
-	key, err := keyOf(r.settings.root, u)
+	key, err := keyOf(r.settings.root(), u)
 	if err != nil {
 		return err
 	}
@@ -124,7 +132,7 @@ func (r *Registry) unregister(u *common.URL) error {
 	}
 	ctx, cancel := r.cluster.Waiting(registerWait(r.settings.timeout))
 	defer cancel()
-	if err = change.Wait(ctx); err != nil && retry.CanPass(err) && !r.settings.check {
+	if err = change.Wait(ctx); err != nil && retry.CanPass(err) && !r.checks(u) {
 		logger.Warnf("[etcdv3] %s is still registered, it will not be as soon as etcd at %v takes that: %v", describe(u), r.settings.cluster.Endpoints, err)
 		return nil
 	}

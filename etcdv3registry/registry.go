@@ -45,7 +45,7 @@ type Registry struct {
 // only reads the URL: whatever costs something is shared, and acquired by the
 // first use.
 func newRegistry(u *common.URL) (registry.Registry, error) {
-	s, err := newSettings(u)
+	s, err := newSettings(u, inRegistry)
 	if err != nil {
 		return nil, err
 	}

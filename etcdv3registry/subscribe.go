@@ -43,8 +43,8 @@ func (s subscribed) close() {
 // It waits for etcd at most registry.timeout. If etcd is away it delivers what
 // the local cache file has, or logs a warning if that has nothing, and returns
 // nil; what etcd has is delivered after Subscribe, when etcd is back.
-// With check=true in the registry's params that is an error; what etcd refuses
-// (permission, credentials) always is.
+// With check=true in the registry's params, or in those of the reference, that
+// is an error; what etcd refuses (permission, credentials) always is.
 func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListener) error {
 	if u == nil {
 		return errNoURL
@@ -59,9 +59,9 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l registry.NotifyListen
 	switch {
 	case err == nil:
 		return nil
-	case retry.CanPass(err) && !r.settings.check && s.LoadCached():
+	case retry.CanPass(err) && !r.checks(u) && s.LoadCached():
 		return nil
-	case retry.CanPass(err) && !r.settings.check:
+	case retry.CanPass(err) && !r.checks(u):
 		logger.Warnf("[etcdv3] there are no providers of %s yet: etcd at %v has not answered, the list follows when it does: %v",
 			u.ServiceKey(), r.settings.cluster.Endpoints, err)
 		return nil
@@ -132,12 +132,12 @@ func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *li
 	if r.cache == nil && len(r.subscriptions) == 0 {
 		r.cache = openCache(r.settings, applicationOf(u, r.GetURL()))
 	}
-	view, cached := q.view(r.settings.root), r.cache.list(u, q)
+	view, cached := q.view(r.settings.root()), r.cache.list(u, q)
 	if cached != nil {
 		view.Cache = cached
 	}
 	view.KeepLast = r.settings.keepLast && slices.Equal(q.categories, []string{providers})
-	s = c.Watches.Subscribe(q.prefix(r.settings.root), view, l)
+	s = c.Watches.Subscribe(q.prefix(r.settings.root()), view, l)
 	r.subscriptions[id] = subscribed{s, cached}
 	return s, true, nil
 }

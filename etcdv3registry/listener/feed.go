@@ -15,6 +15,23 @@ type Change struct {
 	Value   []byte // not to be written to
 	Created int64  // the revision in which the key was created
 	Deleted bool
+
+	decoded *decoded
+}
+
+// Decode returns what decode makes of the value. It is called once for a value,
+// whoever reads it, as long as the key is not changed: all readers of a prefix
+// have to pass the same function, and must not change what it returns. It is not
+// for a key that was deleted.
+func (c Change) Decode(decode func(key string, value []byte) any) any {
+	c.decoded.once.Do(func() { c.decoded.value = decode(c.Key, c.Value) })
+	return c.decoded.value
+}
+
+// decoded is what the first reader made of a value.
+type decoded struct {
+	once  sync.Once
+	value any
 }
 
 // Feed is one reader's view of the keys under a prefix. It is made by
@@ -46,7 +63,7 @@ func (f *Feed) Take() []Change {
 	changes := make([]Change, 0, len(pending))
 	for key := range pending {
 		v, ok := f.store.keys[key]
-		changes = append(changes, Change{Key: key, Value: v.bytes, Created: v.created, Deleted: !ok})
+		changes = append(changes, Change{Key: key, Value: v.bytes, Created: v.created, Deleted: !ok, decoded: v.decoded})
 	}
 	f.store.mu.Unlock()
 
@@ -55,6 +72,11 @@ func (f *Feed) Take() []Change {
 	})
 	return changes
 }
+
+// Revision is that of the last change of the keys that etcd has told of; 0
+// before the first listing. What Take returns is at least as new as what
+// Revision returned before it.
+func (f *Feed) Revision() int64 { return f.store.revision() }
 
 // Close ends the feed. It may be called more than once.
 func (f *Feed) Close() {

@@ -5,6 +5,7 @@ package listener
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -36,6 +37,7 @@ type Config struct {
 // goroutine.
 type Hub struct {
 	cfg     Config
+	left    atomic.Int64    // Config.Session
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup // mirrors and subscriptions
@@ -63,8 +65,15 @@ func NewHub(cfg Config) *Hub {
 	// and to go on at another member. The same context for all watches puts them
 	// on one stream.
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(context.Background()))
-	return &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[string]*mirror{}, failing: map[*mirror]struct{}{}}
+	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[string]*mirror{}, failing: map[*mirror]struct{}{}}
+	h.SetSession(cfg.Session)
+	return h
 }
+
+// SetSession replaces Config.Session.
+func (h *Hub) SetSession(session time.Duration) { h.left.Store(int64(session)) }
+
+func (h *Hub) session() time.Duration { return time.Duration(h.left.Load()) }
 
 // Open returns a feed of the keys that begin with prefix. The first feed of a
 // prefix starts the watch, the last one to be closed ends it. After Close of

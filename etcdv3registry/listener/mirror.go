@@ -133,7 +133,7 @@ func (m *mirror) list(client *clientv3.Client) error {
 	m.replace(keys, revision, m.another)
 	m.another = false
 	if m.hasLeft() && m.patient == nil {
-		m.patient = time.After(m.hub.cfg.Session)
+		m.patient = time.After(m.hub.session())
 	}
 	return nil
 }
@@ -187,8 +187,9 @@ type value struct {
 	bytes   []byte
 	created int64 // revision of its creation
 	changed int64 // revision of its last change
+	decoded *decoded
 }
 
 func valueOf(kv *mvccpb.KeyValue) value {
-	return value{bytes: kv.Value, created: kv.CreateRevision, changed: kv.ModRevision}
+	return value{bytes: kv.Value, created: kv.CreateRevision, changed: kv.ModRevision, decoded: &decoded{}}
 }

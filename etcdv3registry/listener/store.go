@@ -65,7 +65,7 @@ func (s *store) replace(keys map[string]value, revision int64, another bool) {
 		}
 		if _, already := s.left[key]; another || already {
 			left[key] = struct{}{}
-			keys[key] = value{bytes: v.bytes} // older than whatever is in the new store
+			keys[key] = value{bytes: v.bytes, decoded: v.decoded} // older than whatever is in the new store
 			continue
 		}
 		changed = append(changed, keyAt{key, s.rev})

@@ -13,6 +13,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -301,14 +302,27 @@ func TestRegisteringWhileEtcdIsAwayIsMadeGoodLater(t *testing.T) {
 func TestCheckMakesAnAbsentEtcdAnError(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Reserve(t)
-	r := newRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms", constant.CheckKey, "true")
-	err := r.Register(provider("org.a.Greeter", "10.0.0.1:20000"))
-	require.Error(t, err)
-	err = r.LoadSubscribeInstances(consumer("org.a.Greeter"), newListener())
-	assert.ErrorContains(t, err, etcd.Endpoint())
+	everything := newRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms", constant.CheckKey, "true")
+	some := newRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms")
+	for name, c := range map[string]struct {
+		registry registry.Registry
+		params   []string // of the service
+	}{
+		"of the registry": {everything, nil},
+		"of the service":  {some, []string{constant.CheckKey, "true"}},
+	} {
+		err := c.registry.Register(provider("org.a.Greeter", "10.0.0.1:20000", c.params...))
+		require.ErrorContains(t, err, "org.a.Greeter", "check %s", name)
+		err = c.registry.LoadSubscribeInstances(consumer("org.a.Greeter", c.params...), newListener())
+		require.ErrorContains(t, err, etcd.Endpoint(), "check %s", name)
+	}
+	require.NoError(t, some.Register(provider("org.a.Greeter", "10.0.0.2:20000", constant.CheckKey, "false")))
 	etcd.Start()
+	require.Eventually(t, func() bool { return len(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")) > 0 }, patience, 10*time.Millisecond)
 	time.Sleep(2 * time.Second) // nothing may happen: there is no condition to wait for
-	assert.Empty(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), "what was refused is not registered later")
+	got := keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
+	require.Len(t, got, 1, "what was refused is not registered later")
+	assert.Contains(t, slices.Collect(maps.Keys(got))[0], "10.0.0.2")
 }
 
 func revision(t testing.TB, etcd *etcdtest.Server) int64 {

@@ -29,7 +29,9 @@ type Cluster struct {
 	cfg    Config
 	ctx    context.Context // ends when the last user has left
 	cancel context.CancelFunc
-	users  int // guarded by table.mu
+
+	users   int           // guarded by table.mu
+	session time.Duration // zero while no user has asked for one; guarded by table.mu
 
 	client   atomic.Pointer[clientv3.Client]
 	dialing  chan struct{} // held by the one who connects
@@ -54,18 +56,30 @@ func Acquire(cfg Config) *Cluster {
 		c = newCluster(cfg)
 		table.byID[cfg.id()] = c
 	}
-	if c.cfg.Session != cfg.Session {
-		logger.Warnf("[etcdv3] session=%v is not used: this process already has a lease of %v on the same etcd, and one is shared by all", cfg.Session, c.cfg.Session)
-	}
+	c.agreeLocked(cfg.Session)
 	c.users++
 	return c
+}
+
+// agreeLocked settles the TTL of the lease that all share: the first user that
+// asks for one gets it.
+func (c *Cluster) agreeLocked(session time.Duration) {
+	switch {
+	case session == 0 || session == c.session:
+	case c.session == 0:
+		c.session = session
+		c.Lease.SetTTL(session)
+		c.Watches.SetSession(session)
+	default:
+		logger.Warnf("[etcdv3] session=%v is not used: this process already has a lease of %v on the same etcd, and one is shared by all", session, c.session)
+	}
 }
 
 func newCluster(cfg Config) *Cluster {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Cluster{cfg: cfg, ctx: ctx, cancel: cancel, dialing: make(chan struct{}, 1)}
-	c.Lease = lease.New(lease.Config{Dial: c.Client, TTL: cfg.Session, Timeout: cfg.Timeout, Retry: cfg.Retry})
-	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: cfg.Session})
+	c.Lease = lease.New(lease.Config{Dial: c.Client, TTL: DefaultSession, Timeout: cfg.Timeout, Retry: cfg.Retry})
+	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: DefaultSession})
 	c.observer.watching = func() {
 		// A stream may go over a new connection, and behind it there may be another
 		// store than what was listed is from: wiped, or restored from a backup.

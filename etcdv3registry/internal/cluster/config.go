@@ -16,6 +16,9 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
+// DefaultSession is Java's: the TTL of the lease if nobody asks for another.
+const DefaultSession = 30 * time.Second
+
 // Config says which cluster is meant, and how to talk to it.
 type Config struct {
 	Endpoints []string // host:port each
@@ -26,7 +29,9 @@ type Config struct {
 	// What follows does not tell one cluster from another: of several users of
 	// one cluster in a process, the first one's values hold.
 
-	Session time.Duration // TTL of the lease; etcd counts in seconds, a fraction is rounded up
+	// Session is the TTL of the lease; etcd counts in seconds, a fraction is
+	// rounded up. Zero: whatever another user asks for, or else DefaultSession.
+	Session time.Duration
 	Timeout time.Duration // of one request, and of an attempt to connect
 	// SyncEndpoints asks etcd for its members' client addresses, and uses those.
 	SyncEndpoints bool

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"time"
@@ -27,7 +28,7 @@ func connect(ctx context.Context, c Config, o *observer) (*clientv3.Client, erro
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 3 * time.Second,
 		MaxUnaryRetries:      3, // what has to be retried for longer is retried by package retry
-		DialOptions:          append(o.dialOptions(), reconnect(c.Session), grpc.WithChainUnaryInterceptor(failFast)),
+		DialOptions:          append(o.dialOptions(), reconnect(cmp.Or(c.Session, DefaultSession)), grpc.WithChainUnaryInterceptor(failFast)),
 		Logger:               zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
 	}
 	if c.SyncEndpoints {

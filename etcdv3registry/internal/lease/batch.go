@@ -3,6 +3,7 @@
 package lease
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -88,9 +89,10 @@ func (b *batch) operations(lease clientv3.LeaseID) []clientv3.Op {
 		case !b.wanted[i]:
 			ops = append(ops, clientv3.OpDelete(key.Name))
 		case key.Persistent:
-			ops = append(ops, clientv3.OpPut(key.Name, ""))
+			ops = append(ops, clientv3.OpPut(key.Name, key.Value))
 		default:
-			ops = append(ops, clientv3.OpPut(key.Name, strconv.FormatInt(int64(lease), 10), clientv3.WithLease(lease)))
+			value := cmp.Or(key.Value, strconv.FormatInt(int64(lease), 10))
+			ops = append(ops, clientv3.OpPut(key.Name, value, clientv3.WithLease(lease)))
 		}
 	}
 	return ops
@@ -118,4 +120,4 @@ func (b *batch) full(unit []*entry, maxOps int) bool {
 	return ops > maxOps || bytes > maxTxnBytes
 }
 
-func (e *entry) size() int { return len(e.key.Name) + len(e.key.Parent) + 64 }
+func (e *entry) size() int { return len(e.key.Name) + len(e.key.Value) + len(e.key.Parent) + 64 }

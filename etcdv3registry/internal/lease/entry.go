@@ -8,7 +8,7 @@ type entry struct {
 	key     Key
 	owners  int  // wanted while more than zero
 	sent    bool // a put was sent and no delete confirmed since: etcd may have it
-	have    bool // etcd confirmed the put, under the present lease (or, persistent, without one)
+	have    bool // etcd confirmed the put of this value, under the present lease (or, persistent, without one)
 	queued  bool
 	refused bool // by etcd, for good, when it was written last
 
@@ -52,6 +52,9 @@ func (k *Keeper) wantLocked(key Key) *entry {
 	if e == nil {
 		e = &entry{key: key}
 		k.entries[key.Name] = e
+	}
+	if e.key != key {
+		e.have = false
 	}
 	e.key = key
 	e.owners++

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
@@ -32,6 +33,9 @@ type Key struct {
 	Parent string
 	// Persistent keys have no lease: they outlive the process.
 	Persistent bool
+	// Value of the key. Empty: the id of its lease in decimal, as Java writes it,
+	// or nothing where there is no lease.
+	Value string
 }
 
 // Config is what a Keeper needs.
@@ -55,6 +59,7 @@ type Keeper struct {
 	ctx        context.Context // ends with Close
 	cancel     context.CancelFunc
 	start      sync.Once     // of the writer, by the first change
+	ttl        atomic.Int64  // a time.Duration
 	suspicious atomic.Bool   // set by Check
 	wake       chan struct{} // tells the writer that something is queued
 	done       chan struct{} // closed when the writer has ended
@@ -72,12 +77,8 @@ type Keeper struct {
 // New makes a Keeper. Nothing is sent, and no goroutine started, before the
 // first change.
 func New(cfg Config) *Keeper {
-	if cfg.Backoff == nil {
-		// Leases live on for a TTL when etcd is back: the keys have to be there by then.
-		cfg.Backoff = retry.Backoff(200*time.Millisecond, max(200*time.Millisecond, min(5*time.Second, cfg.TTL/4)))
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Keeper{
+	k := &Keeper{
 		cfg:     cfg,
 		ctx:     ctx,
 		cancel:  cancel,
@@ -86,10 +87,27 @@ func New(cfg Config) *Keeper {
 		entries: map[string]*entry{},
 		writer:  writer{maxOps: maxTxnOps, parents: map[string]bool{}},
 	}
+	k.SetTTL(cfg.TTL)
+	return k
 }
 
+// backoff is the schedule for the background.
+func (k *Keeper) backoff() backoff.BackOff {
+	if k.cfg.Backoff != nil {
+		return k.cfg.Backoff.BackOff()
+	}
+	// Leases live on for a TTL when etcd is back: the keys have to be there by then.
+	return retry.Backoff(200*time.Millisecond, max(200*time.Millisecond, min(5*time.Second, k.TTL()/4))).BackOff()
+}
+
+// SetTTL changes the TTL of the leases that are taken from now on.
+func (k *Keeper) SetTTL(ttl time.Duration) { k.ttl.Store(int64(ttl)) }
+
+// TTL of the leases that are taken from now on.
+func (k *Keeper) TTL() time.Duration { return time.Duration(k.ttl.Load()) }
+
 // Put adds a key to what is wanted. Each Put of a key is undone by a Delete of
-// its own.
+// its own. Where several put the same key, it has the value of the last one.
 func (k *Keeper) Put(key Key) *Change { return k.change("", &key) }
 
 // Replace is Delete of old and Put of key in one transaction of etcd: nobody
@@ -178,8 +196,9 @@ func (k *Keeper) signal() {
 	}
 }
 
-// Check has the Keeper look, as it keeps the lease the next time, whether etcd still has all keys: what it
-// talks to may be another store than before. It may be called from anywhere.
+// Check has the Keeper look, as it keeps the lease the next time, whether etcd
+// still has all keys: what it talks to may be another store than before. It may
+// be called from anywhere.
 func (k *Keeper) Check() {
 	k.suspicious.Store(true)
 	k.mu.Lock()
@@ -222,7 +241,7 @@ func (k *Keeper) Close(ctx context.Context) error {
 	select {
 	case <-k.done:
 	case <-ctx.Done():
-		return fmt.Errorf("give up the lease (its keys go within %v): %w", k.cfg.TTL, ctx.Err())
+		return fmt.Errorf("give up the lease (its keys go within %v): %w", k.TTL(), ctx.Err())
 	}
 	return k.revoke(ctx)
 }

@@ -35,7 +35,7 @@ func (k *Keeper) verify(alive *clientv3.LeaseKeepAliveResponse) {
 	if v.off || alive.ResponseHeader == nil {
 		return
 	}
-	due := (alive.Revision != v.revision || k.unsettled()) && time.Since(v.at) >= k.cfg.TTL/2
+	due := (alive.Revision != v.revision || k.unsettled()) && time.Since(v.at) >= k.TTL()/2
 	if !k.suspicious.Swap(false) && !due {
 		return
 	}
@@ -48,9 +48,14 @@ func (k *Keeper) verify(alive *clientv3.LeaseKeepAliveResponse) {
 	case retry.CanPass(err):
 		k.suspicious.Store(true)
 	case k.ctx.Err() == nil:
-		v.off = true
-		logger.Warnf("[etcdv3] cannot look whether registered keys were deleted by somebody else, they will not be put again: %v", err)
+		v.forbidden(err)
 	}
+}
+
+// forbidden notes that etcd refuses the question for good.
+func (v *verification) forbidden(err error) {
+	v.off = true
+	logger.Warnf("[etcdv3] cannot look whether registered keys were deleted by somebody else, they will not be put again: %v", err)
 }
 
 // unsettled reports whether etcd has refused something that is still wanted (or
@@ -69,13 +74,18 @@ func (k *Keeper) unsettled() bool {
 // verifyUnleased is verify, after Check, for a process of which all keys are
 // persistent: no keep-alive gives it the occasion.
 func (k *Keeper) verifyUnleased() error {
-	if k.writer.lease != clientv3.NoLease || !k.suspicious.Swap(false) {
+	v := &k.writer.verified
+	if k.writer.lease != clientv3.NoLease || v.off || !k.suspicious.Swap(false) {
 		return nil
 	}
 	err := k.findLost(k.ctx)
-	if retry.CanPass(err) {
+	switch {
+	case err == nil:
+	case retry.CanPass(err):
 		k.suspicious.Store(true)
 		return err
+	case k.ctx.Err() == nil:
+		v.forbidden(err)
 	}
 	return nil
 }
@@ -96,7 +106,7 @@ func (k *Keeper) findLost(ctx context.Context) error {
 		}
 	}
 	there := maps.Clone(leased)
-	if err := k.addPersistent(ctx, client, there); err != nil {
+	if err := k.lookUp(ctx, client, there); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -141,13 +151,16 @@ func attached(ctx context.Context, client *clientv3.Client, lease clientv3.Lease
 	return there, nil
 }
 
-// addPersistent adds to there the keys without a lease that exist.
-func (k *Keeper) addPersistent(ctx context.Context, client *clientv3.Client, there map[string]bool) error {
+// lookUp adds to there the keys without a lease that exist, and takes those
+// out that have another value than wanted.
+func (k *Keeper) lookUp(ctx context.Context, client *clientv3.Client, there map[string]bool) error {
 	var gets []clientv3.Op
+	wanted := map[string]Key{}
 	k.mu.Lock()
 	for name, e := range k.entries {
-		if e.owners > 0 && e.key.Persistent {
-			gets = append(gets, clientv3.OpGet(name, clientv3.WithKeysOnly()))
+		if e.owners > 0 && (e.key.Persistent || e.key.Value != "") {
+			gets = append(gets, clientv3.OpGet(name))
+			wanted[name] = e.key
 		}
 	}
 	k.mu.Unlock()
@@ -159,7 +172,9 @@ func (k *Keeper) addPersistent(ctx context.Context, client *clientv3.Client, the
 		}
 		for _, r := range response.Responses {
 			for _, kv := range r.GetResponseRange().Kvs {
-				there[string(kv.Key)] = true
+				key := wanted[string(kv.Key)]
+				same := key.Value == "" || key.Value == string(kv.Value)
+				there[key.Name] = same && (key.Persistent || there[key.Name])
 			}
 		}
 		gets = gets[n:]

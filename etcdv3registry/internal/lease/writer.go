@@ -39,7 +39,7 @@ func (k *Keeper) run() {
 		again    <-chan time.Time    // when to try again
 		failed   = func(err error) { // to write
 			if schedule == nil {
-				schedule = k.cfg.Backoff.BackOff()
+				schedule = k.backoff()
 				logger.Warnf("[etcdv3] etcd does not take changes, %d key(s) wait and are retried in the background: %v", k.waiting(), err)
 			}
 			again = time.After(schedule.NextBackOff())
@@ -188,7 +188,7 @@ func (k *Keeper) commit(ctx context.Context, client *clientv3.Client, b *batch) 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, e := range b.entries {
-		e.have, e.sent, e.refused = b.wanted[i], b.wanted[i], false
+		e.have, e.sent, e.refused = b.wanted[i] && e.key == b.keys[i], b.wanted[i], false
 		if e.settled() { // else it was changed meanwhile
 			e.partner = nil
 			e.tellLocked(nil)
@@ -251,9 +251,9 @@ func (k *Keeper) ensureLease(ctx context.Context, client *clientv3.Client) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
-	granted, err := client.Grant(ctx, int64(math.Ceil(k.cfg.TTL.Seconds())))
+	granted, err := client.Grant(ctx, int64(math.Ceil(k.TTL().Seconds())))
 	if err != nil {
-		return fmt.Errorf("take a lease of %v: %w", k.cfg.TTL, err)
+		return fmt.Errorf("take a lease of %v: %w", k.TTL(), err)
 	}
 	alive, end := context.WithCancel(k.ctx)
 	responses, err := client.KeepAlive(alive, granted.ID)
@@ -302,7 +302,7 @@ func (k *Keeper) revoke(ctx context.Context) error {
 		_, err = client.Revoke(ctx, w.lease)
 	}
 	if err != nil && !retry.LeaseLost(err) {
-		return fmt.Errorf("revoke lease %x (its keys go within %v): %w", w.lease, k.cfg.TTL, err)
+		return fmt.Errorf("revoke lease %x (its keys go within %v): %w", w.lease, k.TTL(), err)
 	}
 	logger.Infof("[etcdv3] gave up lease %x, the keys of this process are gone", w.lease)
 	return nil
