@@ -23,6 +23,7 @@ const shutdownTimeout = 5 * time.Second
 
 func init() {
 	extension.SetRegistry(Protocol, newRegistry)
+	extension.SetServiceDiscovery(Protocol, newServiceDiscovery)
 	// The framework destroys no registry. This is its only call on the way out,
 	// after the services have been unregistered and the last requests answered.
 	extension.AddCustomShutdownCallback(func() {

@@ -73,6 +73,10 @@ func (f *Feed) Take() []Change {
 	return changes
 }
 
+// WarnOnce reports true the first time that any feed of the prefix asks about a
+// key that exists: what cannot be read is to be logged once.
+func (f *Feed) WarnOnce(key string) bool { return f.store.warnOnce(key) }
+
 // Revision is that of the last change of the keys that etcd has told of; 0
 // before the first listing. What Take returns is at least as new as what
 // Revision returned before it.

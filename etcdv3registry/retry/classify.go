@@ -5,6 +5,7 @@ package retry
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -32,6 +33,10 @@ func CanPass(err error) bool {
 	// (after a restart with simple tokens, say): the next attempt has it.
 	if is(err, rpctypes.ErrInvalidAuthToken) || is(err, rpctypes.ErrAuthOldRevision) {
 		return true
+	}
+	// etcd's client does not send it, however often it is asked to.
+	if strings.Contains(err.Error(), "trying to send message larger than max") {
+		return false
 	}
 	// A lease that is gone is followed by a new one.
 	if LeaseLost(err) {

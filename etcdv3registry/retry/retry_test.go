@@ -138,6 +138,7 @@ func TestCanPass(t *testing.T) {
 		{rpctypes.ErrUserEmpty, false},
 		{rpctypes.ErrTooManyOps, false},
 		{rpctypes.ErrRequestTooLarge, false},
+		{status.Error(codes.ResourceExhausted, "trying to send message larger than max (3000000 vs. 2097152)"), false},
 		{rpctypes.ErrCompacted, false},
 		{status.Error(codes.Unimplemented, "unknown service"), false},
 		{status.Error(codes.Unauthenticated, "who are you"), false},

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package delivery calls the framework's listeners: one call at a time for each,
+// none after it was dropped, and none that takes the process down.
+package delivery
+
+import (
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dubbogo/gost/log/logger"
+)
+
+// Serial is the calls of one listener. The zero value is ready.
+type Serial struct {
+	calls  sync.Mutex // held during a call
+	closed atomic.Bool
+}
+
+// Do calls f, after the calls before it have returned, unless Close was called.
+// A panic is logged as one of a listener of what.
+func (s *Serial) Do(what string, f func()) {
+	s.calls.Lock()
+	defer s.calls.Unlock()
+	if !s.closed.Load() {
+		Call(what, f)
+	}
+}
+
+// Close has nothing called any more once it has returned. It waits for a call
+// that is under way, unless it is called from inside one, to this listener or
+// another: waiting there might never end. It may be called more than once.
+func (s *Serial) Close() {
+	s.closed.Store(true)
+	if !Inside() {
+		s.calls.Lock()
+		defer s.calls.Unlock()
+	}
+}
+
+// Closed reports whether Close was called.
+func (s *Serial) Closed() bool { return s.closed.Load() }
+
+// Call calls f and reports whether it returned; a panic is logged.
+//
+// It is in the stack of every call of a listener: Inside looks for it.
+//
+//go:noinline
+func Call(what string, f func()) (ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			logger.Errorf("[etcdv3] a listener of %s panicked, going on: %v\n%s", what, r, debug.Stack())
+		}
+	}()
+	f()
+	return true
+}
+
+// Inside reports whether the calling goroutine was called by a listener that is
+// being told something.
+func Inside() bool {
+	pcs := make([]uintptr, 256)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.Function, "internal/delivery.Call") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package servicediscovery
+
+import (
+	"sync/atomic"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cachefile"
+)
+
+// cache is the instances in the local cache file, for a start without etcd. An
+// application is an entry of its own: services/<application>, a name that no
+// service key of an interface-level registry has. The methods of nil do nothing.
+type cache struct {
+	file      *cachefile.File
+	endpoints []string
+	root      string
+	serving   atomic.Bool // it was fallen back on, and etcd has not answered since
+}
+
+// opened returns the cache; the first call opens it.
+func (d *Discovery) opened() *cache {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cache == nil && d.cfg.CacheFile != "" && !d.destroyed {
+		d.cache = &cache{
+			file:      cachefile.Open(d.cfg.CacheFile, cachefile.Config{Immediate: d.cfg.SaveAtOnce}),
+			endpoints: d.cfg.Cluster.Endpoints,
+			root:      d.cfg.Root,
+		}
+	}
+	return d.cache
+}
+
+func entryOf(application string) string { return "services/" + application }
+
+// load returns the instances that were saved last, by this process or one
+// before it; ok is false if there are none.
+func (c *cache) load(application string) (instances []registry.ServiceInstance, ok bool) {
+	if c == nil {
+		return nil, false
+	}
+	words, saved, ok := c.file.Get(entryOf(application))
+	if !ok {
+		return nil, false
+	}
+	for _, word := range words {
+		address, encoded, ok := fromCache(word)
+		if !ok {
+			continue // damaged
+		}
+		if instance, err := parse(c.root+"/"+application+"/"+address, encoded); err == nil {
+			instances = append(instances, copyOf(instance))
+		}
+	}
+	if !c.serving.Swap(true) {
+		logger.Warnf("[etcdv3] ETCD DOES NOT ANSWER, RUNNING ON CACHED ADDRESSES: etcd at %v is away; the instances are from %s, saved %v ago; they are brought up to date when etcd answers",
+			c.endpoints, c.file.Path(), time.Since(saved).Round(time.Second))
+	}
+	return instances, true
+}
+
+// save notes what an application has, to be saved a little later.
+func (c *cache) save(application string, words []string) {
+	if c == nil {
+		return
+	}
+	if c.serving.Swap(false) {
+		logger.Infof("[etcdv3] etcd at %v answers: the cached instances are brought up to date", c.endpoints)
+	}
+	c.file.Set(entryOf(application), words)
+}
+
+// close saves what is not saved yet.
+func (c *cache) close() {
+	if c != nil {
+		c.file.Close()
+	}
+}

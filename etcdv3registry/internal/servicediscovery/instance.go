@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package servicediscovery
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"dubbo.apache.org/dubbo-go/v3/registry"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
+)
+
+// value is an instance as JSON, for three readers: this one, dubbo-go's
+// built-in one, which takes any case but asks for "enable", and Java's Gson
+// (org.apache.dubbo.registry.client.DefaultServiceInstance), which is
+// case-sensitive and asks for "enabled". What is absent was not written by
+// whoever it is from.
+type value struct {
+	ID          string            `json:"id,omitempty"`
+	ServiceName string            `json:"serviceName"`
+	Host        string            `json:"host"`
+	Port        int               `json:"port"`
+	Weight      int64             `json:"weight,omitempty"`
+	Enable      *bool             `json:"enable,omitempty"`
+	Enabled     *bool             `json:"enabled,omitempty"`
+	Healthy     *bool             `json:"healthy,omitempty"`
+	Metadata    map[string]string `json:"metadata"`
+	Address     string            `json:"address,omitempty"`
+	GroupName   string            `json:"groupName,omitempty"`
+	Tag         string            `json:"tag,omitempty"`
+}
+
+// nameOf is the key of an instance.
+func nameOf(root string, instance registry.ServiceInstance) (string, error) {
+	switch {
+	case instance == nil:
+		return "", errors.New("there is no instance")
+	case instance.GetServiceName() == "" || strings.Contains(instance.GetServiceName(), "/"):
+		return "", fmt.Errorf("the application's name %q cannot be part of a key: configure dubbo.application.name, without a slash", instance.GetServiceName())
+	case instance.GetHost() == "" || strings.Contains(instance.GetHost(), "/"):
+		return "", fmt.Errorf("the host %q cannot be part of a key", instance.GetHost())
+	case instance.GetPort() < 0 || instance.GetPort() > 65535:
+		return "", fmt.Errorf("%d is no port", instance.GetPort())
+	}
+	return root + "/" + instance.GetServiceName() + "/" + instance.GetHost() + ":" + strconv.Itoa(instance.GetPort()), nil
+}
+
+func keyOf(root string, instance registry.ServiceInstance) (lease.Key, error) {
+	name, err := nameOf(root, instance)
+	if err != nil {
+		return lease.Key{}, err
+	}
+	enabled, healthy := instance.IsEnable(), instance.IsHealthy()
+	v := value{
+		ID:          instance.GetID(),
+		ServiceName: instance.GetServiceName(),
+		Host:        instance.GetHost(),
+		Port:        instance.GetPort(),
+		Enable:      &enabled,
+		Enabled:     &enabled,
+		Healthy:     &healthy,
+		Metadata:    instance.GetMetadata(),
+		Tag:         instance.GetTag(),
+	}
+	if known, ok := instance.(*registry.DefaultServiceInstance); ok { // its methods have defaults for what was not said
+		v.Weight, v.Address, v.GroupName = known.Weight, known.Address, known.GroupName
+	} else {
+		v.Weight, v.Address = instance.GetWeight(), instance.GetAddress()
+	}
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		return lease.Key{}, fmt.Errorf("write it as JSON: %w", err)
+	}
+	return lease.Key{Name: name, Value: string(encoded)}, nil
+}
+
+// found is what a key in etcd says.
+type found struct {
+	instance *registry.DefaultServiceInstance // nil: err says why
+	err      error
+	cached   string // how it stands in the cache file
+}
+
+// decode reads a key that whoever wrote. It is a function for
+// listener.Change.Decode.
+func decode(key string, encoded []byte) any {
+	f := &found{cached: toCache(key, encoded)}
+	f.instance, f.err = parse(key, encoded)
+	return f
+}
+
+func parse(key string, encoded []byte) (*registry.DefaultServiceInstance, error) {
+	var v value
+	if err := json.Unmarshal(encoded, &v); err != nil {
+		return nil, fmt.Errorf("its value is no instance as JSON: %w", err)
+	}
+	application, _ := split(key)
+	switch {
+	case v.Host == "":
+		return nil, errors.New("its value names no host")
+	case v.Port < 0 || v.Port > 65535:
+		return nil, fmt.Errorf("its value has the port %d", v.Port)
+	}
+	instance := &registry.DefaultServiceInstance{
+		ID:          v.ID,
+		ServiceName: v.ServiceName,
+		Host:        v.Host,
+		Port:        v.Port,
+		Weight:      v.Weight,
+		Enable:      said(v.Enabled, v.Enable),
+		Healthy:     said(v.Healthy),
+		Metadata:    v.Metadata,
+		Address:     v.Address,
+		GroupName:   v.GroupName,
+		Tag:         v.Tag,
+	}
+	if instance.ServiceName == "" {
+		instance.ServiceName = application
+	}
+	if instance.ID == "" {
+		instance.ID = instance.Host + ":" + strconv.Itoa(instance.Port)
+	}
+	return instance, nil
+}
+
+// said is the first of several values that was written; none: true.
+func said(values ...*bool) bool {
+	for _, v := range values {
+		if v != nil {
+			return *v
+		}
+	}
+	return true
+}
+
+// copyOf returns an instance that a listener may change.
+func copyOf(instance *registry.DefaultServiceInstance) *registry.DefaultServiceInstance {
+	own := *instance
+	own.Metadata = maps.Clone(instance.Metadata)
+	if own.Metadata == nil {
+		own.Metadata = map[string]string{}
+	}
+	return &own
+}
+
+// split takes the last two segments of a key: the application and host:port.
+func split(key string) (application, address string) {
+	slash := strings.LastIndexByte(key, '/')
+	if slash < 0 {
+		return "", key
+	}
+	application, address = key[:slash], key[slash+1:]
+	return application[strings.LastIndexByte(application, '/')+1:], address
+}
+
+// toCache writes a key and its value as one word without white space.
+func toCache(key string, encoded []byte) string {
+	_, address := split(key)
+	return url.QueryEscape(address) + "=" + url.QueryEscape(string(encoded))
+}
+
+// fromCache is toCache's inverse; ok is false for a word that is not its result.
+func fromCache(word string) (address string, encoded []byte, ok bool) {
+	first, second, ok := strings.Cut(word, "=")
+	address, errAddress := url.QueryUnescape(first)
+	plain, errValue := url.QueryUnescape(second)
+	return address, []byte(plain), ok && errAddress == nil && errValue == nil
+}
