@@ -72,9 +72,10 @@ func (k *Keeper) unwantLocked(name string) *entry {
 	return e
 }
 
-// forgetLocked drops an entry of which nothing is left to do.
+// forgetLocked drops an entry of which nothing is left to do. It may still be in
+// the queue, with another entry of the same key behind it.
 func (k *Keeper) forgetLocked(e *entry) {
-	if e.owners == 0 && !e.sent && len(e.waiters) == 0 {
+	if e.owners == 0 && !e.sent && len(e.waiters) == 0 && k.entries[e.key.Name] == e {
 		delete(k.entries, e.key.Name)
 	}
 }
