@@ -64,15 +64,15 @@ func (c *cache) load(application string) (instances []registry.ServiceInstance, 
 	return instances, true
 }
 
-// save notes what an application has, to be saved a little later.
-func (c *cache) save(application string, words []string) {
+// save notes what is seen of an application, to be saved a little later.
+func (c *cache) save(application string, seen *view) {
 	if c == nil {
 		return
 	}
 	if c.serving.Swap(false) {
 		logger.Infof("[etcdv3] etcd at %v answers: the cached instances are brought up to date", c.endpoints)
 	}
-	c.file.Set(entryOf(application), words)
+	c.file.Set(entryOf(application), seen.cached())
 }
 
 // close saves what is not saved yet.

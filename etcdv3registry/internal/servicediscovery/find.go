@@ -109,7 +109,7 @@ func (d *Discovery) instances(application string) ([]registry.ServiceInstance, e
 	}
 	a.mixed = a.mixed || a.served != 0 && a.served != revision
 	a.served, a.count = revision, len(v.all)
-	d.opened().save(application, v.cached())
+	d.opened().save(application, v)
 	return v.copies(), nil
 }
 

@@ -19,12 +19,12 @@ func FuzzInstance(f *testing.F) {
 	f.Fuzz(func(t *testing.T, address, encoded string) {
 		key := "/services/greeter/" + address
 		got := decode(key, []byte(encoded)).(*found)
-		back, value, ok := fromCache(got.cached)
+		back, value, ok := fromCache(got.cached())
 		require.True(t, ok)
 		require.Equal(t, encoded, string(value))
 		_, last := split(key)
 		require.Equal(t, last, back)
-		assert.NotContains(t, got.cached, " ")
+		assert.NotContains(t, got.cached(), " ")
 		if got.err != nil {
 			require.Nil(t, got.instance)
 			return

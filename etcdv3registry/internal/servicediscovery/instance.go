@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
 
@@ -84,13 +85,14 @@ func keyOf(root string, instance registry.ServiceInstance) (lease.Key, error) {
 type found struct {
 	instance *registry.DefaultServiceInstance // nil: err says why
 	err      error
-	cached   string // how it stands in the cache file
+	encoded  []byte
+	cached   func() string // how it stands in the cache file
 }
 
 // decode reads a key that whoever wrote. It is a function for
 // listener.Change.Decode.
 func decode(key string, encoded []byte) any {
-	f := &found{cached: toCache(key, encoded)}
+	f := &found{encoded: encoded, cached: sync.OnceValue(func() string { return toCache(key, encoded) })}
 	f.instance, f.err = parse(key, encoded)
 	return f
 }

@@ -128,7 +128,7 @@ func (l *listening) run(application string, v *view, a *asked) {
 		default:
 			known = len(v.all)
 			l.tell(application, v.instances())
-			l.discovery.opened().save(application, v.cached())
+			l.discovery.opened().save(application, v)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package servicediscovery
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func (v *view) update() bool {
 		old := v.all[c.Key]
 		now := v.read(c)
 		switch {
-		case old != nil && now != nil && old.cached == now.cached:
+		case old != nil && now != nil && bytes.Equal(old.encoded, now.encoded):
 			continue // it was read again, out of another store perhaps
 		case now != nil:
 			v.all[c.Key] = &seen{found: now}
@@ -107,7 +108,7 @@ func (v *view) copies() []registry.ServiceInstance {
 func (v *view) cached() []string {
 	words := make([]string, 0, len(v.all))
 	for _, s := range v.all {
-		words = append(words, s.cached)
+		words = append(words, s.cached())
 	}
 	slices.Sort(words)
 	return words
