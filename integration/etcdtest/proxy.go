@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy is a TCP relay in front of a server, at which a test breaks the
@@ -85,7 +86,13 @@ func (p *Proxy) Restore() {
 	if p.listener != nil {
 		return
 	}
+	// The port is not in anybody's range, but some program that asks for any
+	// port may try it for a moment.
 	listener, err := net.Listen("tcp", p.addr)
+	for deadline := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+		listener, err = net.Listen("tcp", p.addr)
+	}
 	if err != nil {
 		p.t.Errorf("restore the proxy: %v", err)
 		return

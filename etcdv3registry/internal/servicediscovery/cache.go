@@ -54,7 +54,7 @@ func (c *cache) load(application string) (instances []registry.ServiceInstance, 
 			continue // damaged
 		}
 		if instance, err := parse(c.root+"/"+application+"/"+address, encoded); err == nil {
-			instances = append(instances, copyOf(instance))
+			instances = append(instances, incarnationOf(instance, 0))
 		}
 	}
 	if !c.serving.Swap(true) {

@@ -131,7 +131,7 @@ func (d *Discovery) newer(ctx context.Context, c *cluster.Cluster, application s
 	instances := []registry.ServiceInstance{}
 	for _, kv := range all.Kvs {
 		if instance, err := parse(string(kv.Key), kv.Value); err == nil && isInstance(string(kv.Key), d.prefix(application)) {
-			instances = append(instances, copyOf(instance))
+			instances = append(instances, incarnationOf(instance, kv.CreateRevision))
 		}
 	}
 	return instances, nil

@@ -40,7 +40,7 @@ func FuzzInstance(f *testing.F) {
 			want.Metadata = map[string]string{}
 		}
 		require.Equal(t, &want, again)
-		require.NotNil(t, copyOf(again).Metadata)
+		require.NotNil(t, incarnationOf(again, 1).Metadata)
 	})
 }
 

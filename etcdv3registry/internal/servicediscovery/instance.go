@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -139,16 +138,6 @@ func said(values ...*bool) bool {
 		}
 	}
 	return true
-}
-
-// copyOf returns an instance that a listener may change.
-func copyOf(instance *registry.DefaultServiceInstance) *registry.DefaultServiceInstance {
-	own := *instance
-	own.Metadata = maps.Clone(instance.Metadata)
-	if own.Metadata == nil {
-		own.Metadata = map[string]string{}
-	}
-	return &own
 }
 
 // split takes the last two segments of a key: the application and host:port.

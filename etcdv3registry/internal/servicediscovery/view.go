@@ -27,7 +27,8 @@ type view struct {
 // others as they were, with what it has made of them.
 type seen struct {
 	*found
-	own *registry.DefaultServiceInstance
+	created int64
+	own     *incarnation
 }
 
 func newView(hub *listener.Hub, prefix string) *view {
@@ -47,7 +48,7 @@ func (v *view) update() bool {
 		case old != nil && now != nil && bytes.Equal(old.encoded, now.encoded):
 			continue // it was read again, out of another store perhaps
 		case now != nil:
-			v.all[c.Key] = &seen{found: now}
+			v.all[c.Key] = &seen{found: now, created: c.Created}
 		default:
 			delete(v.all, c.Key)
 		}
@@ -88,7 +89,7 @@ func (v *view) instances() []registry.ServiceInstance {
 	for _, key := range slices.Sorted(maps.Keys(v.all)) {
 		s := v.all[key]
 		if s.own == nil {
-			s.own = copyOf(s.instance)
+			s.own = incarnationOf(s.instance, s.created)
 		}
 		instances = append(instances, s.own)
 	}
@@ -99,7 +100,7 @@ func (v *view) instances() []registry.ServiceInstance {
 func (v *view) copies() []registry.ServiceInstance {
 	instances := make([]registry.ServiceInstance, 0, len(v.all))
 	for _, key := range slices.Sorted(maps.Keys(v.all)) {
-		instances = append(instances, copyOf(v.all[key].instance))
+		instances = append(instances, incarnationOf(v.all[key].instance, v.all[key].created))
 	}
 	return instances
 }
