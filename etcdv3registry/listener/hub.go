@@ -10,6 +10,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -125,7 +126,7 @@ func (h *Hub) Close() {
 	h.mu.Lock()
 	h.cancel()
 	h.mu.Unlock()
-	if !insideDelivery() {
+	if !delivery.Inside() {
 		h.running.Wait()
 	}
 }

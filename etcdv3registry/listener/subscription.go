@@ -5,10 +5,7 @@ package listener
 import (
 	"cmp"
 	"context"
-	"runtime"
-	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +13,8 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
-	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
 // A View says what the keys under a prefix mean to one subscription. Its
@@ -151,7 +149,7 @@ func (s *Subscription) Close() {
 		close(s.stop)
 		s.feed.Close()
 	})
-	if !insideDelivery() {
+	if !delivery.Inside() {
 		s.delivery.Lock()
 		defer s.delivery.Unlock()
 		s.things = nil
@@ -251,31 +249,6 @@ func (s *Subscription) notify(e *registry.ServiceEvent) {
 	}
 }
 
-// call is in the stack of every call of a listener: insideDelivery looks for it.
-//
-//go:noinline
 func (s *Subscription) call(what string, f func()) (ok bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			logger.Errorf("[etcdv3] a listener of %s panicked over %s, going on: %v\n%s", s.feed.store.prefix, what, r, debug.Stack())
-		}
-	}()
-	f()
-	return true
-}
-
-// insideDelivery reports whether the calling goroutine was called by a
-// listener that is being told something.
-func insideDelivery() bool {
-	pcs := make([]uintptr, 256)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
-	for {
-		frame, more := frames.Next()
-		if strings.HasSuffix(frame.Function, "listener.(*Subscription).call") {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
+	return delivery.Call(s.feed.store.prefix, what, f)
 }
