@@ -47,19 +47,27 @@ type cache struct {
 	closed   bool
 }
 
+// cachePath is where the cache file is; empty if there is to be none.
+func (s settings) cachePath(application string) string {
+	switch {
+	case !s.caching:
+		return ""
+	case s.cacheFile != "":
+		return s.cacheFile
+	}
+	// Of several addresses Java's file name has the first: the others are its backup.
+	path, err := cachefile.DefaultPath(application, s.cluster.Endpoints[0])
+	if err != nil {
+		logger.Warnf("[etcdv3] there is no local cache file, this service cannot start without etcd: %v", err)
+	}
+	return path
+}
+
 // openCache opens the cache file of a registry; nil if there is to be none.
 func openCache(s settings, application string) *cache {
-	if !s.caching {
-		return nil
-	}
-	path := s.cacheFile
+	path := s.cachePath(application)
 	if path == "" {
-		var err error
-		// Of several addresses Java's file name has the first: the others are its backup.
-		if path, err = cachefile.DefaultPath(application, s.cluster.Endpoints[0]); err != nil {
-			logger.Warnf("[etcdv3] there is no local cache file, this service cannot start without etcd: %v", err)
-			return nil
-		}
+		return nil
 	}
 	return &cache{
 		file:      cachefile.Open(path, cachefile.Config{Immediate: s.saveAtOnce, Delay: fileDelay}),
