@@ -47,20 +47,18 @@ type cache struct {
 	closed   bool
 }
 
-// cachePath returns where the cache file of an application is; empty if there
-// is to be none.
+// cachePath is where the cache file is; empty if there is to be none.
 func (s settings) cachePath(application string) string {
-	if !s.caching {
+	switch {
+	case !s.caching:
 		return ""
-	}
-	if s.cacheFile != "" {
+	case s.cacheFile != "":
 		return s.cacheFile
 	}
 	// Of several addresses Java's file name has the first: the others are its backup.
 	path, err := cachefile.DefaultPath(application, s.cluster.Endpoints[0])
 	if err != nil {
 		logger.Warnf("[etcdv3] there is no local cache file, this service cannot start without etcd: %v", err)
-		return ""
 	}
 	return path
 }

@@ -497,8 +497,10 @@ func TestTheREADMEHasARowForEveryParameter(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
+	_, section, _ := strings.Cut(string(readme), "\n## Parameters\n")
+	section, _, _ = strings.Cut(section, "\n## ")
 	rows := map[string]bool{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(readme), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(section, -1) {
 		rows[row[1]] = true
 	}
 	for _, p := range parameters {

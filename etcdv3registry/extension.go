@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common/extension"
-	// dubbo-go's own extension of the same name is set in its init: importing it
-	// makes sure that it comes first and is replaced, not the other way round.
+	"dubbo.apache.org/dubbo-go/v3/metadata/report"
+
+	// dubbo-go's own extensions of the same name are set in their init: importing
+	// them makes sure that they come first and are replaced, not the other way round.
+	_ "dubbo.apache.org/dubbo-go/v3/metadata/report/etcd"
 	_ "dubbo.apache.org/dubbo-go/v3/registry/etcdv3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
@@ -24,6 +27,7 @@ const shutdownTimeout = 5 * time.Second
 func init() {
 	extension.SetRegistry(Protocol, newRegistry)
 	extension.SetServiceDiscovery(Protocol, newServiceDiscovery)
+	extension.SetMetadataReportFactory(Protocol, func() report.MetadataReportFactory { return metadataReports{} })
 	// The framework destroys no registry. This is its only call on the way out,
 	// after the services have been unregistered and the last requests answered.
 	extension.AddCustomShutdownCallback(func() {

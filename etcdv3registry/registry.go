@@ -54,18 +54,24 @@ func newRegistry(u *common.URL) (registry.Registry, error) {
 		registered:    map[string]lease.Key{},
 		subscriptions: map[subscriptionID]subscribed{},
 	}
-	shown := u.Clone() // the framework writes it to its log
-	shown.Password = ""
+	shown := withoutSecrets(u)                                 // the framework writes it to its log
 	if shown.GetParam(constant.RegistryTimeoutKey, "") != "" { // the framework, which waits as long, reads no bare milliseconds
 		shown.SetParam(constant.RegistryTimeoutKey, s.timeout.String())
 	}
+	r.InitBaseRegistry(shown, nil)
+	return r, nil
+}
+
+// withoutSecrets returns a copy of an extension's URL that may be shown.
+func withoutSecrets(u *common.URL) *common.URL {
+	shown := u.Clone()
+	shown.Password = ""
 	for _, name := range []string{constant.ClientNameKey, constant.BackupKey} { // may hold the address as it was written
 		if value := shown.GetParam(name, ""); value != "" {
 			shown.SetParam(name, redact(value))
 		}
 	}
-	r.InitBaseRegistry(shown, nil)
-	return r, nil
+	return shown
 }
 
 // useLocked returns the cluster, acquired by the first use.

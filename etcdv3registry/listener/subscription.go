@@ -249,7 +249,6 @@ func (s *Subscription) notify(e *registry.ServiceEvent) {
 	}
 }
 
-// call calls the listener; over is what it is told.
-func (s *Subscription) call(over string, f func()) (ok bool) {
-	return delivery.Call(s.feed.store.prefix+" that was told "+over, f)
+func (s *Subscription) call(what string, f func()) (ok bool) {
+	return delivery.Call(s.feed.store.prefix, what, f)
 }

@@ -37,6 +37,7 @@ type Cluster struct {
 	dialing  chan struct{} // held by the one who connects
 	observer observer
 	running  sync.WaitGroup // the monitor
+	checks   checks
 }
 
 // table holds the clusters in use.
@@ -85,8 +86,12 @@ func newCluster(cfg Config) *Cluster {
 		// store than what was listed is from: wiped, or restored from a backup.
 		c.Watches.Check()
 		c.Lease.Check()
+		c.checks.run()
 	}
-	c.observer.keeping = c.Lease.Check
+	c.observer.keeping = func() {
+		c.Lease.Check()
+		c.checks.run()
+	}
 	return c
 }
 
@@ -165,6 +170,6 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
 	}
 	c.client.Store(client)
-	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints) })
+	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, c.checks.run) })
 	return client, nil
 }

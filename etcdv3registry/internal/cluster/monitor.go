@@ -12,11 +12,14 @@ import (
 
 // monitor logs when the connection to etcd is made, lost and made again; it
 // ends with ctx. Watches and keep-alives do not tell: the client resumes them in
-// silence.
-func monitor(ctx context.Context, conn *grpc.ClientConn, endpoints []string) {
+// silence. connected is called each time.
+func monitor(ctx context.Context, conn *grpc.ClientConn, endpoints []string, connected func()) {
 	var made, lost bool
 	for {
 		state := conn.GetState()
+		if state == connectivity.Ready {
+			connected()
+		}
 		switch {
 		case state == connectivity.Ready && !made:
 			logger.Infof("[etcdv3] connected to etcd at %v", endpoints)

@@ -20,13 +20,12 @@ type Serial struct {
 	closed atomic.Bool
 }
 
-// Do calls f, after the calls before it have returned, unless Close was called.
-// A panic is logged as one of a listener of what.
-func (s *Serial) Do(what string, f func()) {
+// Do is Call after the calls before it have returned, unless Close was called.
+func (s *Serial) Do(listener, what string, f func()) {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	if !s.closed.Load() {
-		Call(what, f)
+		Call(listener, what, f)
 	}
 }
 
@@ -44,15 +43,16 @@ func (s *Serial) Close() {
 // Closed reports whether Close was called.
 func (s *Serial) Closed() bool { return s.closed.Load() }
 
-// Call calls f and reports whether it returned; a panic is logged.
+// Call calls f, which tells a listener something, and reports whether it
+// returned. A panic is logged: a listener of listener panicked over what.
 //
 // It is in the stack of every call of a listener: Inside looks for it.
 //
 //go:noinline
-func Call(what string, f func()) (ok bool) {
+func Call(listener, what string, f func()) (ok bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			logger.Errorf("[etcdv3] a listener of %s panicked, going on: %v\n%s", what, r, debug.Stack())
+			logger.Errorf("[etcdv3] a listener of %s panicked over %s, going on: %v\n%s", listener, what, r, debug.Stack())
 		}
 	}()
 	f()

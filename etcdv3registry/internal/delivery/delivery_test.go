@@ -15,7 +15,7 @@ func TestCallsAreOneAtATimeAndNoneComesAfterClose(t *testing.T) {
 	var callers sync.WaitGroup
 	for range 50 {
 		callers.Go(func() {
-			s.Do("anything", func() {
+			s.Do("the test", "nothing", func() {
 				inside++
 				assert.Equal(t, 1, inside)
 				calls++
@@ -27,7 +27,7 @@ func TestCallsAreOneAtATimeAndNoneComesAfterClose(t *testing.T) {
 	assert.Equal(t, 50, calls)
 	s.Close()
 	s.Close()
-	s.Do("anything", func() { t.Error("called after Close") })
+	s.Do("the test", "nothing", func() { t.Error("called after Close") })
 	assert.True(t, s.Closed())
 }
 
@@ -36,8 +36,11 @@ func TestClosingFromInsideACallDoesNotWaitForIt(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.Do("anything", func() {
+		a.Do("the test", "nothing", func() {
 			assert.True(t, Inside())
+			elsewhere := make(chan bool)
+			go func() { elsewhere <- Inside() }()
+			assert.False(t, <-elsewhere, "another goroutine may wait")
 			b.Close()
 			a.Close()
 		})
@@ -47,11 +50,11 @@ func TestClosingFromInsideACallDoesNotWaitForIt(t *testing.T) {
 }
 
 func TestAPanicIsTheListenersOwn(t *testing.T) {
-	assert.False(t, Call("anything", func() { panic("a fault") }))
-	assert.True(t, Call("anything", func() {}))
+	assert.False(t, Call("the test", "nothing", func() { panic("a fault") }))
+	assert.True(t, Call("the test", "nothing", func() {}))
 	var s Serial
-	s.Do("anything", func() { panic("a fault") })
+	s.Do("the test", "nothing", func() { panic("a fault") })
 	called := false
-	s.Do("anything", func() { called = true })
+	s.Do("the test", "nothing", func() { called = true })
 	assert.True(t, called)
 }

@@ -135,7 +135,7 @@ func (l *listening) run(application string, v *view, a *asked) {
 
 func (l *listening) tell(application string, instances []registry.ServiceInstance) {
 	event := registry.NewServiceInstancesChangedEvent(application, instances)
-	l.calls.Do("the instances of "+application, func() {
+	l.calls.Do("the instances of "+application, "a change", func() {
 		if err := l.listener.OnEvent(event); err != nil {
 			logger.Warnf("[etcdv3] a listener of the instances of %s: %v", application, err)
 		}

@@ -9,4 +9,4 @@ import _ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
 
 import "github.com/dubbo-go-contrib/registry-etcdv3/integration/imports/internal/show"
 
-func main() { show.Registry() }
+func main() { show.Extensions() }

@@ -9,4 +9,4 @@ import _ "dubbo.apache.org/dubbo-go/v3/imports"
 
 import "github.com/dubbo-go-contrib/registry-etcdv3/integration/imports/internal/show"
 
-func main() { show.Registry() }
+func main() { show.Extensions() }

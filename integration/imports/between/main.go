@@ -11,4 +11,4 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/imports/internal/show"
 )
 
-func main() { show.Registry() }
+func main() { show.Extensions() }

@@ -4,4 +4,4 @@ package main
 
 import "github.com/dubbo-go-contrib/registry-etcdv3/integration/imports/internal/show"
 
-func main() { show.Registry() }
+func main() { show.Extensions() }

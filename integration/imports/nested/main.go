@@ -11,4 +11,4 @@ import (
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/integration/imports/nested/plugin"
 )
 
-func main() { show.Registry() }
+func main() { show.Extensions() }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package show prints which registry the framework has under the name etcdv3.
+// Package show prints which extensions the framework has under the name etcdv3.
 package show
 
 import (
@@ -12,16 +12,18 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common/extension"
 )
 
-// Registry prints the type of the registry that dubbo-go makes for an address
-// where nothing listens.
-func Registry() {
+// Extensions prints the types of the metadata report's factory, and of the
+// registry that dubbo-go makes for an address where nothing listens: a line each,
+// "extension <name> <type>".
+func Extensions() {
 	const address = "127.0.0.1:1"
+	fmt.Printf("extension metadata-report %T\n", extension.GetMetadataReportFactory("etcdv3"))
 	u, err := common.NewURL("etcdv3://"+address, common.WithLocation(address),
 		common.WithParamsValue(constant.RegistryTimeoutKey, "100ms"))
 	if err == nil {
 		r, failed := extension.GetRegistry("etcdv3", u)
 		err = failed
-		fmt.Printf("%T\n", r)
+		fmt.Printf("extension registry %T\n", r)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metadatareport
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/metadata/info"
+	"dubbo.apache.org/dubbo-go/v3/metadata/report"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// Config is what a Report needs.
+type Config struct {
+	URL     *common.URL // what the framework reads its own parameters from
+	Cluster cluster.Config
+	Root    string        // what every key begins with: "/dubbo", "/tenant/dubbo"
+	Timeout time.Duration // how long a call of the framework waits for etcd
+	Check   bool          // fail instead of going on without etcd
+	// CachePath returns where the cache file is, or nothing if there is to be
+	// none. It is called with the first use. Nil: there is none.
+	CachePath  func() string
+	SaveAtOnce bool // as cachefile.Config.Immediate
+}
+
+// Report is a report.MetadataReport. Its methods may be called from any
+// goroutine. Making one costs nothing: it connects with its first use.
+type Report struct {
+	cfg     Config
+	cluster *cluster.User
+	keeper  *keeper
+	cache   *cache
+
+	mu       sync.Mutex // guards what follows
+	mappings map[string][]*mapping
+	closed   bool
+}
+
+var _ report.MetadataReport = (*Report)(nil)
+
+// errNotPublished is what GetAppMetadata says of a revision that is not there.
+var errNotPublished = errors.New("it has not been published")
+
+// New makes a Report.
+func New(cfg Config) *Report {
+	user := cluster.NewUser(cfg.Cluster)
+	return &Report{
+		cfg:      cfg,
+		cluster:  user,
+		keeper:   newKeeper(user, cfg.Timeout),
+		cache:    &cache{cfg: cfg},
+		mappings: map[string][]*mapping{},
+	}
+}
+
+// URL returns the URL that the report was made of, without the password.
+func (r *Report) URL() *common.URL { return r.cfg.URL }
+
+// PublishAppMetadata puts the metadata of a revision into etcd, and puts it
+// there again if it gets lost with the store.
+//
+// It waits for etcd at most for the timeout of the configuration. If etcd is
+// away it returns nil, logs a warning, and publishes when etcd is back: a
+// provider that cannot publish would not start. With check=true that is an error.
+// What etcd refuses (permission, credentials) always is.
+func (r *Report) PublishAppMetadata(application, revision string, meta *info.MetadataInfo) error {
+	key, err := r.metadataKey(application, revision)
+	if err != nil {
+		return err
+	}
+	content, err := json.Marshal(meta)
+	if err != nil {
+		return fmt.Errorf("etcdv3 metadata report: encode the metadata of %s: %w", application, err)
+	}
+	return r.keep(&wish{key: key, content: string(content), replace: true}, "publish the metadata of "+application)
+}
+
+// UnPublishAppMetadata deletes the metadata of a revision, if it is there. It
+// waits for etcd as PublishAppMetadata does.
+func (r *Report) UnPublishAppMetadata(application, revision string) error {
+	key, err := r.metadataKey(application, revision)
+	if err != nil {
+		return err
+	}
+	return r.keep(&wish{key: key, gone: true}, "unpublish metadata of "+application)
+}
+
+// keep has the keeper fulfil a wish, and says what the framework is told.
+func (r *Report) keep(w *wish, what string) error {
+	goOn := func(err error) bool {
+		return retry.CanPass(err) && !errors.Is(err, report.ErrMappingCASConflict) && !r.cfg.Check
+	}
+	if err := r.keeper.keep(w, goOn, what); err != nil {
+		return fmt.Errorf("etcdv3 metadata report: %s in etcd at %v: %w", what, r.cfg.Cluster.Endpoints, err)
+	}
+	return nil
+}
+
+const (
+	// metadataPatience is how long GetAppMetadata waits for a revision to appear:
+	// when etcd is back, an instance may be there a moment before its metadata,
+	// and the framework asks only once.
+	metadataPatience = 2 * time.Second
+	metadataInterval = 100 * time.Millisecond
+)
+
+// GetAppMetadata returns the metadata of a revision. A revision that is not
+// there is an error: the framework then asks the provider.
+func (r *Report) GetAppMetadata(application, revision string) (*info.MetadataInfo, error) {
+	key, err := r.metadataKey(application, revision)
+	if err != nil {
+		return nil, err
+	}
+	content, err := r.awaitMetadata(key)
+	if err != nil {
+		return nil, fmt.Errorf("etcdv3 metadata report: read %s from etcd at %v: %w", key, r.cfg.Cluster.Endpoints, err)
+	}
+	meta, err := metadataIn(content)
+	if err != nil {
+		return nil, fmt.Errorf("etcdv3 metadata report: what is in %s is not metadata: %w", key, err)
+	}
+	return meta, nil
+}
+
+// metadataIn reads what somebody wrote. The framework would panic over a
+// service that is null.
+func metadataIn(content []byte) (*info.MetadataInfo, error) {
+	meta := &info.MetadataInfo{}
+	if err := json.Unmarshal(content, meta); err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(meta.Services, func(_ string, s *info.ServiceInfo) bool { return s == nil })
+	return meta, nil
+}
+
+func (r *Report) awaitMetadata(key string) ([]byte, error) {
+	for begun := time.Now(); ; {
+		response, err := r.get(key)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(response.Kvs) > 0:
+			return response.Kvs[0].Value, nil
+		case time.Since(begun) > min(metadataPatience, r.cfg.Timeout) || r.isClosed():
+			return nil, errNotPublished
+		}
+		time.Sleep(metadataInterval)
+	}
+}
+
+// ListAppRevisions returns the revisions of an application that are in etcd, and
+// when they were published; the framework deletes the old ones.
+func (r *Report) ListAppRevisions(application string) ([]report.AppRevision, error) {
+	prefix, err := r.metadataKey(application, "")
+	if err != nil {
+		return nil, err
+	}
+	response, err := r.get(prefix, clientv3.WithPrefix())
+	if err != nil {
+		return nil, fmt.Errorf("etcdv3 metadata report: list %s in etcd at %v: %w", prefix, r.cfg.Cluster.Endpoints, err)
+	}
+	var revisions []report.AppRevision
+	for _, kv := range response.Kvs {
+		revision := strings.TrimPrefix(string(kv.Key), prefix)
+		if revision == "" || strings.Contains(revision, "/") {
+			continue // it belongs to something else: an interface of the same name, in a registry
+		}
+		revisions = append(revisions, report.AppRevision{Revision: revision, ModifyTime: report.ParseMetadataLastUpdatedTime(kv.Value)})
+	}
+	return revisions, nil
+}
+
+// get reads from etcd, and tries again while etcd is away, until the timeout.
+func (r *Report) get(key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	c, err := r.cluster.Get()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := c.Waiting(r.cfg.Timeout)
+	defer cancel()
+	var response *clientv3.GetResponse
+	err = retry.Do(ctx, retry.Backoff(100*time.Millisecond, time.Second), func(ctx context.Context) error {
+		client, err := c.Client(ctx)
+		if err == nil {
+			response, err = client.Get(ctx, key, opts...)
+		}
+		return err
+	})
+	return response, err
+}
+
+func (r *Report) metadataKey(application, revision string) (string, error) {
+	if application == "" {
+		return "", errors.New("etcdv3 metadata report: the application has no name")
+	}
+	return r.cfg.Root + "/" + application + "/" + revision, nil
+}
+
+func (r *Report) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
+// Close ends the listeners, and gives up the connection if nobody else in the
+// process uses it. What was published stays in etcd. The framework never calls
+// it. Calling it again does nothing.
+func (r *Report) Close() error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.closed = true
+	mappings := r.mappings
+	r.mappings = nil
+	r.mu.Unlock()
+
+	for _, all := range mappings {
+		for _, m := range all {
+			m.Close()
+		}
+	}
+	r.keeper.close()
+	r.cache.close()
+	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.Timeout)
+	defer cancel()
+	return r.cluster.Close(ctx)
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcdv3registry
+
+import (
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/metadata"
+	"dubbo.apache.org/dubbo-go/v3/metadata/info"
+	"dubbo.apache.org/dubbo-go/v3/metadata/mapping"
+	"dubbo.apache.org/dubbo-go/v3/metadata/report"
+	gxset "github.com/dubbogo/gost/container/set"
+	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/metadatareport"
+)
+
+// metadataReports is the framework's factory of metadata reports.
+type metadataReports struct{}
+
+// CreateMetadataReport reads the URL, and does nothing else before the report is
+// used. It has no error to return: a report of which the URL is wrong returns it
+// from every call.
+func (metadataReports) CreateMetadataReport(u *common.URL) report.MetadataReport {
+	shown := withoutSecrets(u)
+	s, err := newSettings(u, inMetadataReport)
+	if err != nil {
+		logger.Errorf("[etcdv3] the metadata report does not work: %v", err)
+		return wrongReport{shown, err}
+	}
+	return metadatareport.New(metadatareport.Config{
+		URL:        shown,
+		Cluster:    s.cluster,
+		Root:       s.root(),
+		Timeout:    s.timeout,
+		Check:      s.check,
+		CachePath:  func() string { return s.cachePath(applicationOfProcess()) },
+		SaveAtOnce: s.saveAtOnce,
+	})
+}
+
+// applicationOfProcess is the name of the application, which the URL of a
+// metadata report does not have: that of what is referred to and exported.
+func applicationOfProcess() string {
+	service := metadata.GetMetadataService()
+	for _, list := range []func() ([]*common.URL, error){service.GetSubscribedURLs, service.GetExportedServiceURLs} {
+		if urls, err := list(); err == nil && len(urls) > 0 {
+			return applicationOf(urls...)
+		}
+	}
+	return applicationOf()
+}
+
+// wrongReport is a report that cannot be used, and says why.
+type wrongReport struct {
+	url *common.URL
+	err error
+}
+
+var _ report.MetadataReport = wrongReport{}
+
+func (r wrongReport) URL() *common.URL { return r.url }
+
+func (r wrongReport) GetAppMetadata(string, string) (*info.MetadataInfo, error) { return nil, r.err }
+
+func (r wrongReport) PublishAppMetadata(string, string, *info.MetadataInfo) error { return r.err }
+
+func (r wrongReport) UnPublishAppMetadata(string, string) error { return r.err }
+
+func (r wrongReport) ListAppRevisions(string) ([]report.AppRevision, error) { return nil, r.err }
+
+func (r wrongReport) RegisterServiceAppMapping(string, string, string) error { return r.err }
+
+func (r wrongReport) GetServiceAppMapping(string, string, mapping.MappingListener) (*gxset.HashSet, error) {
+	return nil, r.err
+}
+
+func (r wrongReport) RemoveServiceAppMappingListener(string, string) error { return r.err }
