@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,7 +28,8 @@ const specVariable = "E2E_CHILD"
 
 // spec says what a child is: a provider, a consumer, or both.
 type spec struct {
-	Name       string         // its application's, and in its answers
+	Name       string         // in its answers
+	Belongs    string         // to the application of this name; empty: Name
 	Registries []registrySpec // with the instance API; or else
 	Config     string         // the path of a dubbogo.yaml
 	Address    string         // of a provider
@@ -36,13 +38,24 @@ type spec struct {
 	Callers    int            // goroutines that call each reference; 0: one
 	Home       string         // its HOME, where the cache file is; empty: one of its own
 	Timeout    time.Duration  // of its requests; 0: dubbo-go's default, 3 s
+	BuiltIn    bool           // it has dubbo-go's own registry instead of this one
 }
 
 type registrySpec struct {
 	Address          string
 	Group, Namespace string
 	Session          time.Duration // 0: the registry's default
+	Type             registryType
 }
+
+// registryType is the registry-type of dubbo-go's configuration.
+type registryType string
+
+const (
+	byInterface registryType = ""        // and nothing that belongs to applications
+	byDefault   registryType = "default" // nothing is configured but the address
+	byBoth      registryType = "all"
+)
 
 // child is what a child process has.
 type child struct {
@@ -91,7 +104,7 @@ func (c *child) listen() error {
 // run uses the instance API.
 func (c *child) run() error {
 	opts := []dubbo.InstanceOption{
-		dubbo.WithName(c.Name),
+		dubbo.WithName(cmp.Or(c.Belongs, c.Name)),
 		dubbo.WithLogger(logger.WithLevel("info")),
 		dubbo.WithShutdown(
 			graceful_shutdown.WithConsumerUpdateWaitTime(500*time.Millisecond),
@@ -128,12 +141,14 @@ func (c *child) run() error {
 
 func (r registrySpec) options(id string) []registry.Option {
 	opts := []registry.Option{
-		registry.WithID(id),
 		registry.WithEtcdV3(),
-		registry.WithRegisterInterface(),
-		registry.WithoutUseAsMetaReport(),
 		registry.WithAddress(r.Address),
-		registry.WithTimeout(2 * time.Second),
+	}
+	switch r.Type {
+	case byInterface:
+		opts = append(opts, registry.WithID(id), registry.WithRegisterInterface(), registry.WithoutUseAsMetaReport(), registry.WithTimeout(2*time.Second))
+	case byBoth:
+		opts = append(opts, registry.WithID(id), registry.WithRegisterServiceAndInterface())
 	}
 	if r.Group != "" {
 		opts = append(opts, registry.WithGroup(r.Group))

@@ -6,7 +6,8 @@
 //
 // The processes are this test binary, started again with a spec in its
 // environment (child_test.go). They have dubbo-go, its imports and the blank
-// import of the registry, like any service.
+// import of the registry, like any service; or, built with the tag builtin, all
+// but the latter.
 package e2e_test
 
 import (
@@ -16,8 +17,6 @@ import (
 
 	_ "dubbo.apache.org/dubbo-go/v3/imports"
 	"go.uber.org/goleak"
-
-	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
 )
 
 func TestMain(m *testing.M) {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -44,7 +46,7 @@ func start(t testing.TB, s spec) *process {
 	require.NoError(t, err)
 	defer told.Close()
 
-	exe, err := os.Executable()
+	exe, err := executable(s)
 	require.NoError(t, err)
 	p.cmd = exec.Command(exe)
 	p.cmd.Dir = p.dir
@@ -67,6 +69,28 @@ func start(t testing.TB, s spec) *process {
 	p.control = strings.TrimSpace(p.control)
 	return p
 }
+
+// executable returns the program of a child.
+func executable(s spec) (string, error) {
+	if s.BuiltIn {
+		return builtIn()
+	}
+	return os.Executable()
+}
+
+// builtIn builds this test binary without this registry, once.
+var builtIn = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "e2e-builtin-")
+	if err != nil {
+		return "", err
+	}
+	exe := filepath.Join(dir, "e2e.test")
+	output, err := exec.Command("go", "test", "-c", "-tags", "builtin", "-o", exe, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build without this registry: %w\n%s", err, output)
+	}
+	return exe, nil
+})
 
 // childDir is where a child leaves its log: a temporary directory or, to look
 // at it afterwards, one under what E2E_LOGS names.
