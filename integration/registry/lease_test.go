@@ -73,6 +73,41 @@ func TestAllKeysReturnInBatchesAfterTheLeaseIsRevoked(t *testing.T) {
 	assert.Zero(t, after.Requests("Put"))
 }
 
+// With a service each, the keys that have no lease are mostly still there; but
+// one may have been deleted.
+func TestKeysOfManyServicesReturnAfterTheLeaseIsRevoked(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint(), "session", "3s")
+	const n = 300
+	var calls errgroup.Group
+	for i := range n {
+		calls.Go(func() error { return r.Register(provider(fmt.Sprintf("org.a.Service%03d", i), "10.0.0.1:20000")) })
+	}
+	require.NoError(t, calls.Wait())
+	all := slices.Sorted(maps.Keys(keys(t, etcd.Client(), "/dubbo/")))
+	require.Len(t, all, 2*n)
+
+	for _, deleted := range []string{"", "/dubbo/org.a.Service200"} {
+		before := etcd.Metrics().Requests("Txn")
+		if deleted != "" {
+			_, err := etcd.Client().Delete(t.Context(), deleted)
+			require.NoError(t, err)
+		}
+		_, err := etcd.Client().Revoke(t.Context(), slices.Max(slices.Collect(maps.Values(keys(t, etcd.Client(), "/dubbo/")))))
+		require.NoError(t, err)
+		var found []string
+		ok := eventually(func() bool {
+			found = slices.Sorted(maps.Keys(keys(t, etcd.Client(), "/dubbo/")))
+			return slices.Equal(found, all)
+		})
+		require.True(t, ok, "there are %d keys, want %d", len(found), len(all))
+		if deleted == "" {
+			assert.Equal(t, 3, etcd.Metrics().Requests("Txn")-before, "as many as with one service")
+		}
+	}
+}
+
 func TestKeysDeletedByHandReturnWhileTheLeaseLives(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)

@@ -19,13 +19,14 @@ const (
 )
 
 // A batch is what goes into one transaction: entries, what was wanted of each
-// when the batch was made, and the parents that have to be created.
+// when the batch was made, and their parents.
 type batch struct {
 	entries []*entry
 	keys    []Key // of the entries: those belong to Keeper.mu
 	wanted  []bool
-	parents []string
-	leased  bool // a put needs the lease
+	missing []string // parents that may have to be created
+	present []string // parents without which nothing is written
+	leased  bool     // a put needs the lease
 	bytes   int
 }
 
@@ -38,7 +39,7 @@ func (k *Keeper) nextBatchLocked() *batch {
 		e := k.queue[0]
 		if e.queued { // else it came along with its partner
 			unit := e.unit()
-			if len(b.entries) > 0 && b.full(unit, k.writer.maxOps) {
+			if len(b.entries) > 0 && k.writer.full(b, unit) {
 				break
 			}
 			for _, u := range unit {
@@ -71,15 +72,36 @@ func (w *writer) addTo(b *batch, e *entry) {
 	}
 	e.sent = true
 	b.leased = b.leased || !e.key.Persistent
-	if p := e.key.Parent; p != "" && !w.parents[p] && !slices.Contains(b.parents, p) {
-		b.parents = append(b.parents, p)
+	if parent := e.key.Parent; parent != "" {
+		switch w.parents[parent] {
+		case unknown:
+			b.missing = appendNew(b.missing, parent)
+		case seen:
+			b.present = appendNew(b.present, parent)
+		}
 	}
+}
+
+func appendNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// conditions are what must hold for anything to be written.
+func (b *batch) conditions() []clientv3.Cmp {
+	conditions := make([]clientv3.Cmp, 0, len(b.present))
+	for _, p := range b.present {
+		conditions = append(conditions, clientv3.Compare(clientv3.CreateRevision(p), ">", 0))
+	}
+	return conditions
 }
 
 // operations are what makes etcd agree with what is wanted.
 func (b *batch) operations(lease clientv3.LeaseID) []clientv3.Op {
-	ops := make([]clientv3.Op, 0, len(b.entries)+len(b.parents))
-	for _, p := range b.parents {
+	ops := make([]clientv3.Op, 0, len(b.entries)+len(b.missing))
+	for _, p := range b.missing {
 		ops = append(ops, clientv3.OpTxn(
 			[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(p), "=", 0)},
 			[]clientv3.Op{clientv3.OpPut(p, "")}, nil))
@@ -109,15 +131,18 @@ func (e *entry) unit() []*entry {
 	return unit
 }
 
-// full reports whether the unit does not fit in any more, each of its entries
-// with a parent to be created.
-func (b *batch) full(unit []*entry, maxOps int) bool {
-	ops, bytes := len(b.entries)+len(b.parents), b.bytes
+// full reports whether the unit does not fit into the batch any more. etcd
+// counts conditions apart from operations, and there are no more of them.
+func (w *writer) full(b *batch, unit []*entry) bool {
+	ops, bytes := len(b.entries)+len(b.missing), b.bytes
 	for _, e := range unit {
-		ops += 2
+		ops++
+		if e.key.Parent != "" && w.parents[e.key.Parent] == unknown {
+			ops++
+		}
 		bytes += e.size()
 	}
-	return ops > maxOps || bytes > maxTxnBytes
+	return ops > w.maxOps || bytes > maxTxnBytes
 }
 
 func (e *entry) size() int { return len(e.key.Name) + len(e.key.Value) + len(e.key.Parent) + 64 }

@@ -85,7 +85,7 @@ func New(cfg Config) *Keeper {
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		entries: map[string]*entry{},
-		writer:  writer{maxOps: maxTxnOps, parents: map[string]bool{}},
+		writer:  writer{maxOps: maxTxnOps, parents: map[string]parent{}},
 	}
 	k.SetTTL(cfg.TTL)
 	return k

@@ -128,7 +128,7 @@ func (k *Keeper) findLost(ctx context.Context) error {
 	}
 	if lost > 0 {
 		k.writer.lost = lost
-		k.writer.parents = map[string]bool{} // deleted with them, perhaps
+		k.writer.doubtParents() // deleted with them, perhaps
 		logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else: registering them again", lost)
 	}
 	k.enqueueUnsettledLocked() // what was refused gets another chance, too

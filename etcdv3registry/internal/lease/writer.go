@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -24,10 +25,32 @@ type writer struct {
 	lease     clientv3.LeaseID // 0: none
 	keepAlive <-chan *clientv3.LeaseKeepAliveResponse
 	endLease  context.CancelFunc // ends the keep-alives of lease
-	parents   map[string]bool    // known to exist
-	maxOps    int                // operations that etcd takes in one transaction
-	lost      int                // keys that were lost and are being put again; 0: none
+	parents   map[string]parent
+	maxOps    int // operations that etcd takes in one transaction
+	lost      int // keys that were lost and are being put again; 0: none
 	verified  verification
+}
+
+// parent is what is known of a parent.
+type parent int
+
+const (
+	unknown parent = iota
+	seen           // it existed, but the store may be another one since
+	exists
+)
+
+// errParentGone is a batch that was not written as a parent that existed does
+// not any more.
+var errParentGone = errors.New("a parent has been deleted")
+
+// doubtParents is called when keys were lost, for a reason that parents may have
+// been lost for as well. Mostly they have not: to require them costs etcd half
+// of what it costs to create them where they are absent.
+func (w *writer) doubtParents() {
+	for name := range w.parents {
+		w.parents[name] = seen
+	}
 }
 
 // run is the writer: it ends with Close.
@@ -158,6 +181,8 @@ func (k *Keeper) writeBatch(ctx context.Context) error {
 	case retry.LeaseLost(err):
 		k.leaseLost("etcd does not know it")
 		return nil // flush goes on, with a new one
+	case errors.Is(err, errParentGone):
+		return nil // flush goes on, and creates it
 	case errors.Is(err, rpctypes.ErrTooManyOps) && k.writer.maxOps > 3:
 		k.writer.maxOps /= 2
 		logger.Infof("[etcdv3] etcd takes fewer operations in a transaction than its default, going on with %d", k.writer.maxOps)
@@ -179,11 +204,16 @@ func (k *Keeper) commit(ctx context.Context, client *clientv3.Client, b *batch) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
-	if _, err := client.Txn(ctx).Then(b.operations(k.writer.lease)...).Commit(); err != nil {
+	response, err := client.Txn(ctx).If(b.conditions()...).Then(b.operations(k.writer.lease)...).Commit()
+	switch {
+	case err != nil:
 		return fmt.Errorf("write %d key(s): %w", len(b.entries), err)
+	case !response.Succeeded:
+		clear(k.writer.parents)
+		return errParentGone
 	}
-	for _, p := range b.parents {
-		k.writer.parents[p] = true
+	for _, p := range slices.Concat(b.missing, b.present) {
+		k.writer.parents[p] = exists
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -208,10 +238,13 @@ func (k *Keeper) refused(ctx context.Context, client *clientv3.Client, b *batch,
 			k.mu.Lock()
 			k.writer.addTo(one, e)
 			k.mu.Unlock()
-			if err := k.commit(ctx, client, one); err != nil {
-				if retry.CanPass(err) || ctx.Err() != nil {
-					return err
-				}
+			switch err := k.commit(ctx, client, one); {
+			case err == nil:
+			case errors.Is(err, errParentGone):
+				return nil // what was not refused yet is queued again
+			case retry.CanPass(err) || ctx.Err() != nil:
+				return err
+			default:
 				_ = k.refused(ctx, client, one, err)
 			}
 		}
@@ -278,8 +311,8 @@ func (k *Keeper) leaseLost(why string) {
 	w.endLease()
 	lease := w.lease
 	w.keepAlive = nil
-	w.parents = map[string]bool{} // gone as well, if the store was wiped
 	w.lease = clientv3.NoLease
+	w.doubtParents() // gone as well, if the store was wiped
 	k.mu.Lock()
 	for _, e := range k.entries {
 		e.have = false
