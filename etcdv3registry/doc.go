@@ -10,12 +10,12 @@
 //	  registries:
 //	    etcd:
 //	      protocol: etcdv3
-//	      registry-type: interface
 //	      address: 127.0.0.1:2379
 //
-// It takes the place of the registry that dubbo-go has under the same name,
-// whatever the order of the imports, and writes the same keys as Dubbo for
-// Java (org.apache.dubbo.registry.etcd.EtcdRegistry):
+// It takes the place of the registry, the service discovery and the metadata
+// report that dubbo-go has under the same name, whatever the order of the
+// imports, and writes the same keys as Dubbo for Java. With the registry type
+// interface (org.apache.dubbo.registry.etcd.EtcdRegistry):
 //
 //	/<group>/<interface>                                     no lease
 //	/<group>/<interface>/providers/<encoded provider URL>    under the lease
@@ -23,6 +23,14 @@
 //	/<group>/<interface>/configurators/<encoded override>    read
 //	/<group>/<interface>/routers/<encoded route>             read
 //
-// All registries of a process that name the same etcd share one connection, one
+// With the registry type service, which is dubbo-go's default
+// (org.apache.dubbo.registry.etcd.EtcdServiceDiscovery, and dubbo-go's metadata
+// report on etcd):
+//
+//	/services/<application>/<host>:<port>                    under the lease, JSON
+//	/<group>/mapping/<interface>                             no lease
+//	/<group>/<application>/<revision>                        no lease, JSON
+//
+// All extensions of a process that name the same etcd share one connection, one
 // lease and one watch stream. The parameters are listed in the README.
 package etcdv3registry
