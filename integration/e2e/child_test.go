@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3"
 	"dubbo.apache.org/dubbo-go/v3/client"
+	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/graceful_shutdown"
 	"dubbo.apache.org/dubbo-go/v3/logger"
 	"dubbo.apache.org/dubbo-go/v3/protocol"
@@ -36,6 +38,9 @@ type spec struct {
 	Callers    int            // goroutines that call each reference; 0: one
 	Home       string         // its HOME, where the cache file is; empty: one of its own
 	Timeout    time.Duration  // of its requests; 0: dubbo-go's default, 3 s
+
+	Application  string // empty: Name
+	ConfigCenter string // the address of etcd as a config center; empty: there is none
 }
 
 type registrySpec struct {
@@ -91,13 +96,21 @@ func (c *child) listen() error {
 // run uses the instance API.
 func (c *child) run() error {
 	opts := []dubbo.InstanceOption{
-		dubbo.WithName(c.Name),
+		dubbo.WithName(cmp.Or(c.Application, c.Name)),
 		dubbo.WithLogger(logger.WithLevel("info")),
 		dubbo.WithShutdown(
 			graceful_shutdown.WithConsumerUpdateWaitTime(500*time.Millisecond),
 			graceful_shutdown.WithOfflineRequestWindowTimeout(200*time.Millisecond),
 			graceful_shutdown.WithStepTimeout(3*time.Second),
 		),
+	}
+	if c.ConfigCenter != "" {
+		opts = append(opts, dubbo.WithConfigCenter(
+			config_center.WithConfigCenter("etcdv3"),
+			config_center.WithAddress(c.ConfigCenter),
+			config_center.WithDataID(c.Name+".yaml"),
+			config_center.WithTimeout(2*time.Second),
+		))
 	}
 	for i, r := range c.Registries {
 		opts = append(opts, dubbo.WithRegistry(r.options(strconv.Itoa(i))...))
