@@ -26,7 +26,7 @@ func application(s spec) spec {
 // instance is a provider that belongs to an application with others.
 func instance(t testing.TB, etcd *etcdtest.Server, name, application string, session time.Duration) spec {
 	s := provider(t, etcd, name, session)
-	s.Belongs = application
+	s.Application = application
 	s.Registries[0].Type = byDefault
 	return s
 }

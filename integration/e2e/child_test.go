@@ -16,6 +16,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3"
 	"dubbo.apache.org/dubbo-go/v3/client"
+	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/graceful_shutdown"
 	"dubbo.apache.org/dubbo-go/v3/logger"
 	"dubbo.apache.org/dubbo-go/v3/protocol"
@@ -29,7 +30,6 @@ const specVariable = "E2E_CHILD"
 // spec says what a child is: a provider, a consumer, or both.
 type spec struct {
 	Name       string         // in its answers
-	Belongs    string         // to the application of this name; empty: Name
 	Registries []registrySpec // with the instance API; or else
 	Config     string         // the path of a dubbogo.yaml
 	Address    string         // of a provider
@@ -39,6 +39,9 @@ type spec struct {
 	Home       string         // its HOME, where the cache file is; empty: one of its own
 	Timeout    time.Duration  // of its requests; 0: dubbo-go's default, 3 s
 	BuiltIn    bool           // it has dubbo-go's own registry instead of this one
+
+	Application  string // empty: Name
+	ConfigCenter string // the address of etcd as a config center; empty: there is none
 }
 
 type registrySpec struct {
@@ -104,13 +107,21 @@ func (c *child) listen() error {
 // run uses the instance API.
 func (c *child) run() error {
 	opts := []dubbo.InstanceOption{
-		dubbo.WithName(cmp.Or(c.Belongs, c.Name)),
+		dubbo.WithName(cmp.Or(c.Application, c.Name)),
 		dubbo.WithLogger(logger.WithLevel("info")),
 		dubbo.WithShutdown(
 			graceful_shutdown.WithConsumerUpdateWaitTime(500*time.Millisecond),
 			graceful_shutdown.WithOfflineRequestWindowTimeout(200*time.Millisecond),
 			graceful_shutdown.WithStepTimeout(3*time.Second),
 		),
+	}
+	if c.ConfigCenter != "" {
+		opts = append(opts, dubbo.WithConfigCenter(
+			config_center.WithConfigCenter("etcdv3"),
+			config_center.WithAddress(c.ConfigCenter),
+			config_center.WithDataID(c.Name+".yaml"),
+			config_center.WithTimeout(2*time.Second),
+		))
 	}
 	for i, r := range c.Registries {
 		opts = append(opts, dubbo.WithRegistry(r.options(strconv.Itoa(i))...))
