@@ -45,6 +45,7 @@ type peer struct {
 	mu       sync.Mutex
 	done     []string // commands
 	notified string   // the addresses in the last notification
+	listed   string   // the instances in the last list
 }
 
 func startPeer(t *testing.T, etcd string) *peer {
@@ -86,6 +87,8 @@ func (p *peer) read(out io.Reader) {
 			p.done = append(p.done, rest)
 		case "NOTIFIED":
 			p.notified = rest
+		case "INSTANCES":
+			p.listed = rest
 		}
 		p.mu.Unlock()
 	}
@@ -208,4 +211,31 @@ func TestJavaAndGoFindEachOtherAndWriteTheSameKeys(t *testing.T) {
 	java.do("unregister", ofJava)
 	java.requireProviders("")
 	l.requireProviders(t)
+}
+
+func TestJavaAndGoReadEachOthersInstances(t *testing.T) {
+	etcd := etcdtest.Start(t)
+	java := startPeer(t, etcd.Endpoint())
+	java.do("publish", "tri://127.0.0.1:20001/greeter")
+
+	u, err := common.NewURL("etcdv3://"+etcd.Endpoint(), common.WithLocation(etcd.Endpoint()),
+		common.WithParamsValue("file-cache", "false"), common.WithParamsValue("registry", "etcdv3"))
+	require.NoError(t, err)
+	d, err := extension.GetServiceDiscovery(u)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = d.Destroy() })
+	found := d.GetInstances("greeter")
+	require.Len(t, found, 1)
+	assert.Equal(t, "127.0.0.1:20001", found[0].GetAddress())
+	assert.Equal(t, "greeter", found[0].GetServiceName())
+	assert.Equal(t, "java", found[0].GetMetadata()["by"])
+	assert.False(t, found[0].IsEnable())
+	assert.True(t, found[0].IsHealthy())
+
+	require.NoError(t, d.Register(&registry.DefaultServiceInstance{ServiceName: "greeter", Host: "127.0.0.1", Port: 20002,
+		Enable: true, Metadata: map[string]string{"by": "go"}}))
+	java.do("instances", "greeter")
+	java.mu.Lock()
+	defer java.mu.Unlock()
+	assert.Equal(t, "greeter@127.0.0.1:20001/enabled=false/healthy=true/{by=java} greeter@127.0.0.1:20002/enabled=true/healthy=false/{by=go}", java.listed)
 }

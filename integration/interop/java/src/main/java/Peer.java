@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import java.util.List;
+import java.util.Map;
 import java.util.Scanner;
 import java.util.TreeSet;
 import org.apache.dubbo.common.URL;
 import org.apache.dubbo.config.ApplicationConfig;
 import org.apache.dubbo.registry.Registry;
 import org.apache.dubbo.registry.RegistryFactory;
+import org.apache.dubbo.registry.client.DefaultServiceInstance;
+import org.apache.dubbo.registry.client.ServiceInstance;
+import org.apache.dubbo.registry.etcd.EtcdServiceDiscovery;
 import org.apache.dubbo.rpc.model.ApplicationModel;
 import org.apache.dubbo.rpc.model.FrameworkModel;
 
 /**
  * Uses Dubbo's etcd registry as it is told on standard input ("register URL",
- * "unregister URL", "subscribe URL", "quit"), and writes a line for each command
- * done and for each notification.
+ * "unregister URL", "subscribe URL", "quit"), and its service discovery
+ * ("publish URL", "instances APPLICATION"), and writes a line for each command
+ * done, for each notification and for each list of instances.
  */
 public class Peer {
     public static void main(String[] args) {
@@ -30,6 +35,8 @@ public class Peer {
             }
             URL url = URL.valueOf(command[1]).setScopeModel(application);
             switch (command[0]) {
+                case "publish": discovery(application, args[0]).doRegister(instance(application, url)); break;
+                case "instances": list(discovery(application, args[0]).getInstances(command[1])); break;
                 case "register": registry.register(url); break;
                 case "unregister": registry.unregister(url); break;
                 case "subscribe": registry.subscribe(url, Peer::notified); break;
@@ -40,6 +47,30 @@ public class Peer {
         registry.destroy();
         say("DONE quit");
         System.exit(0);
+    }
+
+    private static EtcdServiceDiscovery discovery;
+
+    private static EtcdServiceDiscovery discovery(ApplicationModel application, String etcd) {
+        if (discovery == null) {
+            discovery = new EtcdServiceDiscovery(application, URL.valueOf("etcd://" + etcd).setScopeModel(application));
+        }
+        return discovery;
+    }
+
+    private static DefaultServiceInstance instance(ApplicationModel application, URL url) {
+        DefaultServiceInstance instance = new DefaultServiceInstance(url.getPath(), url.getHost(), url.getPort(), application);
+        instance.setEnabled(false);
+        instance.setMetadata(Map.of("by", "java"));
+        return instance;
+    }
+
+    private static void list(List<ServiceInstance> instances) {
+        TreeSet<String> all = new TreeSet<>();
+        for (ServiceInstance i : instances) {
+            all.add(i.getServiceName() + "@" + i.getHost() + ":" + i.getPort() + "/enabled=" + i.isEnabled() + "/healthy=" + i.isHealthy() + "/" + i.getMetadata());
+        }
+        say("INSTANCES " + String.join(" ", all));
     }
 
     private static void notified(List<URL> urls) {
