@@ -8,6 +8,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/registry"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 )
@@ -21,6 +22,18 @@ type query struct {
 	classifier string   // or *, or empty for any
 	disabled   bool     // disabled entries as well
 	protocols  []string // empty: any
+}
+
+// queryOf is what a subscription of this listener asks for. A URL that names no
+// category asks for providers, as in Java, but for the framework's reference:
+// Java's asks for the overrides itself, the framework's understands them and
+// asks for nothing.
+func queryOf(u *common.URL, l registry.NotifyListener) query {
+	q := newQuery(u)
+	if isReference(l) && u.GetParam(constant.CategoryKey, "") == "" {
+		q.categories = []string{configurators, providers}
+	}
+	return q
 }
 
 func newQuery(u *common.URL) query {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
@@ -98,7 +97,7 @@ func (r *Registry) UnSubscribe(u *common.URL, l registry.NotifyListener) error {
 	if u == nil {
 		return errNoURL
 	}
-	id, err := idOf(newQuery(u), l)
+	id, err := idOf(queryOf(u, l), l)
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: unsubscribe from %s: %w", u.ServiceKey(), err)
 	}
@@ -115,7 +114,7 @@ func (r *Registry) UnSubscribe(u *common.URL, l registry.NotifyListener) error {
 // subscription returns the one subscription of this listener to this URL, and
 // whether it had to be made.
 func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *listener.Subscription, isNew bool, err error) {
-	q := newQuery(u)
+	q := queryOf(u, l)
 	id, err := idOf(q, l)
 	if err != nil {
 		return nil, false, err
@@ -136,10 +135,27 @@ func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *li
 	if cached != nil {
 		view.Cache = cached
 	}
-	view.KeepLast = r.settings.keepLast && slices.Equal(q.categories, []string{providers})
-	s = c.Watches.Subscribe(q.prefix(r.settings.root()), view, l)
+	if r.settings.keepLast && q.service != constant.AnyValue {
+		view.KeepLast = func(key string) bool {
+			category, _, _ := splitKey(r.settings.root(), key)
+			return category == providers
+		}
+	}
+	told := adapt(u, l, &view)
+	s = c.Watches.Subscribe(q.prefix(r.settings.root()), view, told)
 	r.subscriptions[id] = subscribed{s, cached}
 	return s, true, nil
+}
+
+// adapt returns what is told instead of a listener that understands only a
+// part of what it could be told.
+func adapt(u *common.URL, l registry.NotifyListener, view *listener.View) registry.NotifyListener {
+	if isReference(l) {
+		r := newReference(u, l)
+		view.Whole = r.whole
+		return r
+	}
+	return l
 }
 
 // applicationOf is the name of the application, as it stands in the default
