@@ -51,11 +51,6 @@ func newReference(u *common.URL, l registry.NotifyListener) *reference {
 	}}
 }
 
-// whole reports whether a change is told by the list of everything.
-func (*reference) whole(u *common.URL) bool {
-	return u.GetParam(constant.CategoryKey, constant.DefaultCategory) == configurators
-}
-
 // Notify tells the directory about a provider.
 func (r *reference) Notify(e *registry.ServiceEvent) {
 	switch {
@@ -97,6 +92,10 @@ func (r *reference) NotifyAll(events []*registry.ServiceEvent, done func()) {
 	if all = append(rules, all...); len(all) > 0 {
 		r.NotifyListener.NotifyAll(all, func() {})
 	}
+}
+
+func isConfigurator(u *common.URL) bool {
+	return u.GetParam(constant.CategoryKey, constant.DefaultCategory) == configurators
 }
 
 func isProvider(u *common.URL) bool {

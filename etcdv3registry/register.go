@@ -130,6 +130,11 @@ func (r *Registry) unregister(u *common.URL) error {
 	if change == nil {
 		return nil
 	}
+	if categoryOf(u) == providers {
+		r.mu.Lock()
+		delete(r.origins, exportKey(u)) // if it is exported again, that is how it is without rules
+		r.mu.Unlock()
+	}
 	ctx, cancel := r.cluster.Waiting(registerWait(r.settings.timeout))
 	defer cancel()
 	if err = change.Wait(ctx); err != nil && retry.CanPass(err) && !r.checks(u) {

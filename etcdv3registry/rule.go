@@ -4,6 +4,7 @@ package etcdv3registry
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,9 +45,10 @@ func rulesOf(urls []*common.URL) []rule {
 	var rules []rule
 	for _, u := range urls {
 		switch {
-		case u.GetParam(constant.CategoryKey, constant.DefaultCategory) != configurators:
+		case !isConfigurator(u):
 		case u.Protocol == constant.EmptyProtocol:
 			return nil
+		case u.Ip == "": // it is for nobody
 		case u.Protocol == constant.OverrideProtocol || u.Protocol == absentProtocol:
 			rules = append(rules, rule{u})
 		}
@@ -77,11 +79,12 @@ func (r rule) isFor(s side) bool {
 // isAbout reports whether the rule is about a provider. params are those of
 // the provider as the side sees it.
 func (r rule) isAbout(provider *common.URL, params func(name string) string) bool {
-	if r.Port != "0" && (r.Port != provider.Port || r.Ip != constant.AnyHostValue && r.Ip != provider.Ip) {
+	ip := cmp.Or(provider.Ip, common.GetLocalIp()) // with which it is registered
+	if r.Port != "0" && (r.Port != provider.Port || r.Ip != constant.AnyHostValue && r.Ip != ip) {
 		return false
 	}
 	if addresses := r.GetParam(constant.OverrideProvidersKey, ""); addresses != "" &&
-		!strings.Contains(addresses, provider.Ip+":"+provider.Port) && !strings.Contains(addresses, constant.AnyHostValue) {
+		!strings.Contains(addresses, ip+":"+provider.Port) && !strings.Contains(addresses, constant.AnyHostValue) {
 		return false
 	}
 	about := true
@@ -111,13 +114,12 @@ func (r rule) overrides() map[string]string {
 	return params
 }
 
-// override writes what the rules say over params.
-func override(params map[string]string, rules []rule) {
-	for _, r := range rules {
-		for name, value := range r.overrides() {
-			if r.Protocol != absentProtocol || params[name] == "" {
-				params[name] = value
-			}
-		}
+// override writes the rule over params and returns what it wrote.
+func (r rule) override(params map[string]string) map[string]string {
+	written := r.overrides()
+	if r.Protocol == absentProtocol {
+		maps.DeleteFunc(written, func(name, _ string) bool { return params[name] != "" })
 	}
+	maps.Copy(params, written)
+	return written
 }

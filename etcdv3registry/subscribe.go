@@ -141,21 +141,31 @@ func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *li
 			return category == providers
 		}
 	}
-	told := adapt(u, l, &view)
+	told := r.adaptLocked(u, l, &view)
 	s = c.Watches.Subscribe(q.prefix(r.settings.root()), view, told)
 	r.subscriptions[id] = subscribed{s, cached}
 	return s, true, nil
 }
 
-// adapt returns what is told instead of a listener that understands only a
-// part of what it could be told.
-func adapt(u *common.URL, l registry.NotifyListener, view *listener.View) registry.NotifyListener {
-	if isReference(l) {
-		r := newReference(u, l)
-		view.Whole = r.whole
-		return r
+// adaptLocked returns who is told in place of a listener of the framework, or
+// dubbo-admin's, that expects more or understands less than what a View says.
+func (r *Registry) adaptLocked(u *common.URL, l registry.NotifyListener, view *listener.View) registry.NotifyListener {
+	switch {
+	case isReference(l):
+		view.Whole = isConfigurator
+		return newReference(u, l)
+	case isExport(u, l):
+		view.Whole = isConfigurator
+		key := exportKey(u)
+		if r.origins[key] == nil {
+			r.origins[key] = &origin{}
+		}
+		return newExport(u, l, r.origins[key])
+	case isAdmin(u):
+		return newAdmin(r.settings.root(), u, l, view.Read)
+	default:
+		return l
 	}
-	return l
 }
 
 // applicationOf is the name of the application, as it stands in the default
