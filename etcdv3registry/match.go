@@ -91,6 +91,28 @@ func (q query) prefix(root string) string {
 	return prefix
 }
 
+// prefixes are where the keys are if the query is about several categories,
+// but not all: what is most, and what changes most, are the consumers, of which
+// every one would hear of every other.
+func (q query) prefixes(root string) []string {
+	var wanted []string
+	for _, category := range categories {
+		if q.wantsCategory(category) {
+			wanted = append(wanted, q.of(category).prefix(root))
+		}
+	}
+	if q.service == constant.AnyValue || len(wanted) == 0 || len(wanted) == len(categories) {
+		return []string{q.prefix(root)}
+	}
+	return wanted
+}
+
+// of is the query for one category only.
+func (q query) of(category string) query {
+	q.categories = []string{category}
+	return q
+}
+
 // view reads the keys under the prefix for one subscription.
 func (q query) view(root string) listener.View {
 	return listener.View{

@@ -142,7 +142,7 @@ func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *li
 		}
 	}
 	told := r.adaptLocked(u, l, &view)
-	s = c.Watches.Subscribe(q.prefix(r.settings.root()), view, told)
+	s = c.Watches.Subscribe(q.prefixes(r.settings.root()), view, told)
 	r.subscriptions[id] = subscribed{s, cached}
 	return s, true, nil
 }

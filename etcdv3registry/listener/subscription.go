@@ -71,12 +71,12 @@ type Subscription struct {
 	held     []string        // IDs that the listener was not told of, by View.KeepLast
 }
 
-// Subscribe opens the prefix for a listener. Nothing is delivered before Load
-// or Start.
-func (h *Hub) Subscribe(prefix string, view View, l registry.NotifyListener) *Subscription {
+// Subscribe opens prefixes for a listener, as Open does. Nothing is delivered
+// before Load or Start.
+func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener) *Subscription {
 	return &Subscription{
 		hub:      h,
-		feed:     h.Open(prefix),
+		feed:     h.Open(prefixes...),
 		view:     view,
 		listener: l,
 		stop:     make(chan struct{}),

@@ -30,7 +30,9 @@ func awaitOutcome(t *testing.T, c *process, s service, n int, failing bool) {
 	t.Helper()
 	var answered, failed int
 	var errs []string
-	eventually(t, func() string { return fmt.Sprintf("of the last calls %d were answered and %d failed: %v", answered, failed, errs) }, func() bool {
+	eventually(t, func() string {
+		return fmt.Sprintf("of the last calls %d were answered and %d failed: %v", answered, failed, errs)
+	}, func() bool {
 		c.reset()
 		calls := awaitMore(t, c, s, n)
 		answered, failed, errs = calls.Answered, calls.Failed, calls.Errors
