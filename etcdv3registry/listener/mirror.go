@@ -166,6 +166,8 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 		case <-m.patient:
 			m.patient = nil
 			m.dropLeft()
+		case <-ctx.Done():
+			return ctx.Err()
 		case a := <-arrivals:
 			if a.ended {
 				return fmt.Errorf("watch %s: %w", m.prefix, errWatchEnded)
@@ -188,11 +190,17 @@ type arrival struct {
 	ended bool
 }
 
-// forward ends with ctx, or with the watch.
+// forward ends with ctx, or with the watch. Cut off from etcd, the client closes
+// no channel when ctx ends.
 func forward(ctx context.Context, span int, events clientv3.WatchChan, to chan<- arrival) {
 	for ended := false; !ended; {
-		response, ok := <-events // it is closed when ctx ends
-		ended = !ok
+		var response clientv3.WatchResponse
+		select {
+		case r, ok := <-events:
+			response, ended = r, !ok
+		case <-ctx.Done():
+			return
+		}
 		select {
 		case to <- arrival{response, span, ended}:
 		case <-ctx.Done():
