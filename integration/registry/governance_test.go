@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -430,4 +432,34 @@ func TestAReferenceDoesNotHearOfOtherConsumers(t *testing.T) {
 	assert.EqualValues(t, 20+2, etcd.Metrics().Value("etcd_debugging_mvcc_events_total", nil)-before, "events sent")
 	require.NoError(t, r.UnSubscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
 	requireWatchers(t, etcd, 1)
+}
+
+func TestTheOverridesOfTheREADMEWork(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	examples := regexp.MustCompile(`(?m)^etcdctl put '([^']+)' ''$`).FindAllSubmatch(readme, -1)
+	require.Len(t, examples, 3)
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	const service = "com.example.Greeter"
+	for _, address := range []string{"10.0.0.6:20000", "10.0.0.7:20000", "10.0.0.8:20000"} {
+		require.NoError(t, r.Register(serviceURL(stubProtocol, service, address, []string{"side", "provider", "weight", "100"})))
+	}
+	d := newDirectoryOf(t, r, serviceURL(stubProtocol, service, "", []string{"application", "test", "timeout", "3s"}))
+	require.NoError(t, r.Subscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
+	requireInvokers(t, d, "10.0.0.6:20000", "10.0.0.7:20000", "10.0.0.8:20000")
+	for _, example := range examples {
+		put(t, etcd, string(example[1]))
+	}
+	requireInvokers(t, d, "10.0.0.6:20000", "10.0.0.7:20000")
+	weights := map[string]string{}
+	for _, i := range d.List(invocation.NewRPCInvocation("Greet", nil, nil)) {
+		weights[i.GetURL().Ip] = i.GetURL().GetParam("weight", "")
+		assert.Equal(t, "2500ms", i.GetURL().GetParam("timeout", ""))
+	}
+	assert.Equal(t, map[string]string{"10.0.0.6": "100", "10.0.0.7": "200"}, weights)
+	_, err = etcd.Client().Delete(t.Context(), "/dubbo/com.example.Greeter/configurators/", clientv3.WithPrefix())
+	require.NoError(t, err)
+	requireInvokers(t, d, "10.0.0.6:20000", "10.0.0.7:20000", "10.0.0.8:20000")
 }
