@@ -232,9 +232,9 @@ func TestAConsumerLosesItsProvidersWhileOverridesStay(t *testing.T) {
 	put(t, etcd, entry("configurators", anOverride("retries=5"))) // a list of nothing but rules
 	require.True(t, eventually(func() bool { return len(invokers(d)) == 0 }))
 	remove(t, etcd, rule)
-	put(t, etcd, providerKey(1, "tri"))
-	requireOffered(t, d, "retries", map[string]string{"20000": "5"})
-	requireOffered(t, d, "timeout", map[string]string{"20000": "3s"})
+	put(t, etcd, entry("providers", "tri://127.0.0.1:3/org.a.Greeter?interface=org.a.Greeter&timestamp=1"))
+	requireOffered(t, d, "retries", map[string]string{"3": "5"})
+	requireOffered(t, d, "timeout", map[string]string{"3": "3s"})
 }
 
 func TestEmptyProtectionIsOfProvidersWhateverTheOverrides(t *testing.T) {
