@@ -8,6 +8,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/registry"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 )
@@ -21,6 +22,18 @@ type query struct {
 	classifier string   // or *, or empty for any
 	disabled   bool     // disabled entries as well
 	protocols  []string // empty: any
+}
+
+// queryOf is what a subscription of this listener asks for. A URL that names no
+// category asks for providers, as in Java, but for the framework's reference:
+// Java's asks for the overrides itself, the framework's understands them and
+// asks for nothing.
+func queryOf(u *common.URL, l registry.NotifyListener) query {
+	q := newQuery(u)
+	if isReference(l) && u.GetParam(constant.CategoryKey, "") == "" {
+		q.categories = []string{configurators, providers}
+	}
+	return q
 }
 
 func newQuery(u *common.URL) query {
@@ -76,6 +89,28 @@ func (q query) prefix(root string) string {
 		prefix += q.categories[0] + "/"
 	}
 	return prefix
+}
+
+// prefixes are where the keys are if the query is about several categories,
+// but not all: what is most, and what changes most, are the consumers, of which
+// every one would hear of every other.
+func (q query) prefixes(root string) []string {
+	var wanted []string
+	for _, category := range categories {
+		if q.wantsCategory(category) {
+			wanted = append(wanted, q.of(category).prefix(root))
+		}
+	}
+	if q.service == constant.AnyValue || len(wanted) == 0 || len(wanted) == len(categories) {
+		return []string{q.prefix(root)}
+	}
+	return wanted
+}
+
+// of is the query for one category only.
+func (q query) of(category string) query {
+	q.categories = []string{category}
+	return q
 }
 
 // view reads the keys under the prefix for one subscription.

@@ -259,3 +259,22 @@ func TestEntriesOtherThanProvidersStandForThemselves(t *testing.T) {
 		assert.Equal(t, key, view.ID(key, u))
 	}
 }
+
+func TestSeveralCategoriesAreReadWithoutTheOthers(t *testing.T) {
+	t.Parallel()
+	const root = "/dubbo/org.example.Greeter/"
+	for category, want := range map[string][]string{
+		"":                                {root + "providers/"},
+		"configurators":                   {root + "configurators/"},
+		"providers,configurators,routers": {root + "providers/", root + "routers/", root + "configurators/"},
+		"-consumers":                      {root + "providers/", root + "routers/", root + "configurators/"},
+		"-consumers,-routers":             {root + "providers/", root + "configurators/"},
+		"providers,unknown":               {root + "providers/"},
+		"unknown":                         {root},
+		"*":                               {root},
+		"providers,consumers,routers,configurators": {root},
+	} {
+		assert.Equal(t, want, newQuery(subscriptionURL("category", category)).prefixes("/dubbo"), category)
+	}
+	assert.Equal(t, []string{"/dubbo/"}, newQuery(subscriptionURL("interface", "*", "category", "providers,consumers")).prefixes("/dubbo"))
+}

@@ -85,8 +85,8 @@ func (r *Registry) want(slot string, key lease.Key) (*lease.Change, error) {
 	old, registered := r.registered[slot]
 	if registered {
 		// It stays with or without a lease, as it was registered first: the
-		// framework merges the dynamic=false of an override rule, which is about
-		// the rule, into the provider.
+		// framework merges the dynamic=false of a rule, which is about the rule,
+		// into the provider.
 		key.Persistent = old.Persistent
 	}
 	r.registered[slot] = key
@@ -130,6 +130,11 @@ func (r *Registry) unregister(u *common.URL) error {
 	if change == nil {
 		return nil
 	}
+	if categoryOf(u) == providers {
+		r.mu.Lock()
+		delete(r.origins, exportKey(u)) // if it is exported again, that is how it is without rules
+		r.mu.Unlock()
+	}
 	ctx, cancel := r.cluster.Waiting(registerWait(r.settings.timeout))
 	defer cancel()
 	if err = change.Wait(ctx); err != nil && retry.CanPass(err) && !r.checks(u) {
@@ -146,7 +151,8 @@ func describe(u *common.URL) string {
 }
 
 // slotOf tells what replaces what: a provider is one per protocol, address,
-// service, group and version, whatever its other parameters. Everything else
+// service, group and version, whatever its other parameters. To an override
+// group and version say whom it is for, it changes neither. Everything else
 // (two references of one process to the same service, overrides) stands for
 // itself.
 func slotOf(u *common.URL, key lease.Key) string {

@@ -38,6 +38,7 @@ type Registry struct {
 	cache         *cache               // opened by the first subscription, unless there is none
 	registered    map[string]lease.Key // by slot
 	subscriptions map[subscriptionID]subscribed
+	origins       map[string]*origin // of providers that listen to overrides, by exportKey
 }
 
 // newRegistry is the framework's factory. The framework calls it for every
@@ -53,6 +54,7 @@ func newRegistry(u *common.URL) (registry.Registry, error) {
 		settings:      s,
 		registered:    map[string]lease.Key{},
 		subscriptions: map[subscriptionID]subscribed{},
+		origins:       map[string]*origin{},
 	}
 	shown := withoutSecrets(u)                                 // the framework writes it to its log
 	if shown.GetParam(constant.RegistryTimeoutKey, "") != "" { // the framework, which waits as long, reads no bare milliseconds
@@ -105,7 +107,7 @@ func (r *Registry) Destroy() {
 		}
 	}
 	subscriptions, cached := r.subscriptions, r.cache
-	r.registered, r.subscriptions = nil, nil
+	r.registered, r.subscriptions, r.origins = nil, nil, nil
 	r.mu.Unlock()
 
 	for _, s := range subscriptions {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
@@ -98,7 +97,7 @@ func (r *Registry) UnSubscribe(u *common.URL, l registry.NotifyListener) error {
 	if u == nil {
 		return errNoURL
 	}
-	id, err := idOf(newQuery(u), l)
+	id, err := idOf(queryOf(u, l), l)
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: unsubscribe from %s: %w", u.ServiceKey(), err)
 	}
@@ -115,7 +114,7 @@ func (r *Registry) UnSubscribe(u *common.URL, l registry.NotifyListener) error {
 // subscription returns the one subscription of this listener to this URL, and
 // whether it had to be made.
 func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *listener.Subscription, isNew bool, err error) {
-	q := newQuery(u)
+	q := queryOf(u, l)
 	id, err := idOf(q, l)
 	if err != nil {
 		return nil, false, err
@@ -136,10 +135,37 @@ func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *li
 	if cached != nil {
 		view.Cache = cached
 	}
-	view.KeepLast = r.settings.keepLast && slices.Equal(q.categories, []string{providers})
-	s = c.Watches.Subscribe(q.prefix(r.settings.root()), view, l)
+	if r.settings.keepLast && q.service != constant.AnyValue {
+		view.KeepLast = func(key string) bool {
+			category, _, _ := splitKey(r.settings.root(), key)
+			return category == providers
+		}
+	}
+	told := r.adaptLocked(u, l, &view)
+	s = c.Watches.Subscribe(q.prefixes(r.settings.root()), view, told)
 	r.subscriptions[id] = subscribed{s, cached}
 	return s, true, nil
+}
+
+// adaptLocked returns who is told in place of a listener of the framework, or
+// dubbo-admin's, that expects more or understands less than what a View says.
+func (r *Registry) adaptLocked(u *common.URL, l registry.NotifyListener, view *listener.View) registry.NotifyListener {
+	switch {
+	case isReference(l):
+		view.Whole = isConfigurator
+		return newReference(u, l)
+	case isExport(u, l):
+		view.Whole = isConfigurator
+		key := exportKey(u)
+		if r.origins[key] == nil {
+			r.origins[key] = &origin{}
+		}
+		return newExport(u, l, r.origins[key])
+	case isAdmin(u):
+		return newAdmin(r.settings.root(), u, l, view.Read)
+	default:
+		return l
+	}
 }
 
 // applicationOf is the name of the application, as it stands in the default

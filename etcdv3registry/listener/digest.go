@@ -72,29 +72,39 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 }
 
 // hold returns the IDs that the listener is to hear of now: all, unless it is
-// to keep the last of what it knows and everything is gone. Those wait until
-// there is something again.
+// to keep the last of some keys and all of those are gone. They wait until there
+// is one again.
 func (s *Subscription) hold(touched []string) []string {
-	if !s.view.KeepLast {
+	if s.view.KeepLast == nil {
 		return touched
 	}
+	before := len(s.held)
 	touched = append(s.held, touched...)
 	s.held = nil
 	known := false
 	for _, t := range s.things {
-		if len(t.keys) > 0 {
+		switch {
+		case slices.ContainsFunc(t.keys, func(k keyAt) bool { return s.view.KeepLast(k.key) }):
 			return touched
+		case t.told != "" && s.view.KeepLast(t.told):
+			known = true
 		}
-		known = known || t.told != ""
 	}
 	if !known {
 		return touched
 	}
-	if len(touched) > 0 {
+	var now []string
+	for _, id := range touched {
+		if told := s.things[id].told; told != "" && s.view.KeepLast(told) {
+			s.held = append(s.held, id)
+		} else {
+			now = append(now, id)
+		}
+	}
+	if len(s.held) > before {
 		logger.Warnf("[etcdv3] everything under %s is gone from etcd: going on with what was there last, until there is something again", s.feed.store.prefix)
 	}
-	s.held = touched
-	return nil
+	return now
 }
 
 // events compares what the listener was told of each thing with what is true

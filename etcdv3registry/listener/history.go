@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -36,16 +35,17 @@ const checkSpread = 500 * time.Millisecond
 func (h *Hub) Check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	known := map[*mirror]known{}
+	var all []known
 	for _, m := range h.mirrors {
-		if k := m.known(); k.revision > 0 { // else nothing has been read yet
-			known[m] = k
+		for _, k := range m.known() {
+			k.mirror = m
+			all = append(all, k)
 		}
 	}
-	if len(known) == 0 {
+	if len(all) == 0 {
 		return
 	}
-	h.next = append(h.next, known)
+	h.next = append(h.next, all)
 	if h.checking {
 		return
 	}
@@ -58,7 +58,7 @@ func (h *Hub) Check() {
 	})
 }
 
-func (h *Hub) nextCheck() (next map[*mirror]known, ok bool) {
+func (h *Hub) nextCheck() (next []known, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.next) == 0 || h.ctx.Err() != nil {
@@ -71,28 +71,30 @@ func (h *Hub) nextCheck() (next map[*mirror]known, ok bool) {
 
 // known is what a store that is the same must have had under a prefix.
 type known struct {
+	mirror   *mirror
+	prefix   string
 	revision int64      // up to which it was followed
 	count    int64      // keys, then
 	last     lastChange // empty: no key is known
 }
 
 // compare has everything listed again unless etcd is the store it was.
-func (h *Hub) compare(k map[*mirror]known) {
+func (h *Hub) compare(all []known) {
 	var same bool
 	err := retry.Do(h.ctx, h.cfg.Backoff, func(ctx context.Context) (err error) {
-		same, err = h.sameHistory(ctx, k)
+		same, err = h.sameHistory(ctx, all)
 		return err
 	})
 	switch {
 	case h.ctx.Err() != nil || err == nil && same:
 		return
 	case err != nil:
-		logger.Warnf("[etcdv3] cannot find out whether etcd is still the store it was, listing %d prefix(es) again: %v", len(k), err)
+		logger.Warnf("[etcdv3] cannot find out whether etcd is still the store it was, listing %d prefix(es) again: %v", len(all), err)
 	default:
-		logger.Warnf("[etcdv3] etcd has another history than before (it was emptied, or restored from a backup): listing %d prefix(es) again", len(k))
+		logger.Warnf("[etcdv3] etcd has another history than before (it was emptied, or restored from a backup): listing %d prefix(es) again", len(all))
 	}
-	for m := range k {
-		m.restart()
+	for _, k := range all {
+		k.mirror.restart()
 	}
 }
 
@@ -103,11 +105,11 @@ const comparedAtOnce = 40
 // sameHistory reports whether etcd had, at the revision up to which it was
 // followed, what was known then. A prefix of which that can not be told any more
 // is listed again.
-func (h *Hub) sameHistory(ctx context.Context, k map[*mirror]known) (bool, error) {
-	for mirrors := range slices.Chunk(slices.Collect(maps.Keys(k)), comparedAtOnce) {
-		same, err := h.sameUnder(ctx, mirrors, k)
+func (h *Hub) sameHistory(ctx context.Context, all []known) (bool, error) {
+	for some := range slices.Chunk(all, comparedAtOnce) {
+		same, err := h.sameUnder(ctx, some)
 		if retry.Compacted(err) {
-			same, err = h.sameWhereNotCompacted(ctx, mirrors, k)
+			same, err = h.sameWhereNotCompacted(ctx, some)
 		}
 		if err != nil || !same {
 			return false, err
@@ -116,11 +118,11 @@ func (h *Hub) sameHistory(ctx context.Context, k map[*mirror]known) (bool, error
 	return true, nil
 }
 
-func (h *Hub) sameWhereNotCompacted(ctx context.Context, mirrors []*mirror, k map[*mirror]known) (bool, error) {
-	for _, m := range mirrors {
-		switch same, err := h.sameUnder(ctx, []*mirror{m}, k); {
+func (h *Hub) sameWhereNotCompacted(ctx context.Context, some []known) (bool, error) {
+	for _, k := range some {
+		switch same, err := h.sameUnder(ctx, []known{k}); {
 		case retry.Compacted(err):
-			m.restart()
+			k.mirror.restart()
 		case err != nil || !same:
 			return false, err
 		}
@@ -131,7 +133,7 @@ func (h *Hub) sameWhereNotCompacted(ctx context.Context, mirrors []*mirror, k ma
 // sameUnder asks for the number of keys under each prefix, and for the last
 // change: a key that was put is there with that revision; one that was deleted
 // is not, and was in the revision before.
-func (h *Hub) sameUnder(ctx context.Context, mirrors []*mirror, k map[*mirror]known) (bool, error) {
+func (h *Hub) sameUnder(ctx context.Context, some []known) (bool, error) {
 	client, err := h.cfg.Dial(ctx)
 	if err != nil {
 		return false, err
@@ -146,10 +148,9 @@ func (h *Hub) sameUnder(ctx context.Context, mirrors []*mirror, k map[*mirror]kn
 			expect = append(expect, ok)
 		}
 	)
-	for _, m := range mirrors {
-		known := k[m]
+	for _, known := range some {
 		last := known.last
-		ask(m.prefix, known.revision, counts(known.count), clientv3.WithPrefix(), clientv3.WithCountOnly())
+		ask(known.prefix, known.revision, counts(known.count), clientv3.WithPrefix(), clientv3.WithCountOnly())
 		switch {
 		case last.key == "":
 		case last.deleted:
@@ -166,7 +167,7 @@ func (h *Hub) sameUnder(ctx context.Context, mirrors []*mirror, k map[*mirror]kn
 	case errors.Is(err, rpctypes.ErrFutureRev):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("compare %d prefix(es) with what is known: %w", len(mirrors), err)
+		return false, fmt.Errorf("compare %d prefix(es) with what is known: %w", len(some), err)
 	}
 	for i, r := range response.Responses {
 		if !expect[i](r.GetResponseRange()) {

@@ -44,10 +44,10 @@ type Hub struct {
 	running sync.WaitGroup // mirrors and subscriptions
 
 	mu       sync.Mutex         // guards what follows
-	mirrors  map[string]*mirror // by prefix
+	mirrors  map[string]*mirror // by name
 	failing  map[*mirror]struct{}
-	checking bool                // a Check is under way
-	next     []map[*mirror]known // what those after it are to compare
+	checking bool      // a Check is under way
+	next     [][]known // what those after it are to compare
 }
 
 // NewHub makes a Hub. Nothing is sent, and no goroutine started, before the
@@ -76,17 +76,21 @@ func (h *Hub) SetSession(session time.Duration) { h.left.Store(int64(session)) }
 
 func (h *Hub) session() time.Duration { return time.Duration(h.left.Load()) }
 
-// Open returns a feed of the keys that begin with prefix. The first feed of a
-// prefix starts the watch, the last one to be closed ends it. After Close of
-// the hub a feed stays empty.
-func (h *Hub) Open(prefix string) *Feed {
+// Open returns a feed of the keys that begin with one of the prefixes, none of
+// which begins with another. The first feed of the same prefixes starts a watch
+// of each, the last one to be closed ends them. The keys of all are first read at
+// one revision. After Close of the hub a feed stays empty.
+func (h *Hub) Open(prefixes ...string) *Feed {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := h.mirrors[prefix]
+	created := newMirror(h, prefixes)
+	m := h.mirrors[created.prefix]
 	if m == nil {
-		m = newMirror(h, prefix)
-		h.mirrors[prefix] = m
+		m = created
+		h.mirrors[m.prefix] = m
 		h.goLocked(m.run)
+	} else {
+		created.cancel()
 	}
 	m.users++
 	return m.open()

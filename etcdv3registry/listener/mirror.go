@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -26,7 +27,7 @@ var errRestart = errors.New("etcd has another history than before")
 // restartSpread is the time over which new listings are spread.
 const restartSpread = time.Second
 
-// mirror keeps the store of one prefix equal to etcd: list, then watch from
+// mirror keeps a store equal to etcd: list, then watch from
 // that revision, and again from where it was when the watch breaks.
 type mirror struct {
 	*store
@@ -42,9 +43,9 @@ type mirror struct {
 	patient <-chan time.Time // when what the other store had is dropped
 }
 
-func newMirror(h *Hub, prefix string) *mirror {
+func newMirror(h *Hub, prefixes []string) *mirror {
 	ctx, cancel := context.WithCancel(h.ctx)
-	return &mirror{store: newStore(prefix), hub: h, ctx: ctx, cancel: cancel, restarts: make(chan struct{}, 1)}
+	return &mirror{store: newStore(prefixes), hub: h, ctx: ctx, cancel: cancel, restarts: make(chan struct{}, 1)}
 }
 
 func (m *mirror) open() *Feed {
@@ -107,27 +108,28 @@ func (m *mirror) follow(working func()) error {
 	return m.watch(client, working)
 }
 
-// list reads all keys of the prefix, in pages, at one revision.
+// list reads all keys, in pages, at one revision.
 func (m *mirror) list(client *clientv3.Client) error {
 	var (
 		keys     = map[string]value{}
 		revision int64
-		from     = m.prefix
-		end      = clientv3.GetPrefixRangeEnd(m.prefix)
 	)
-	for more := true; more; {
-		page, err := m.page(client, from, end, revision)
-		if err != nil {
-			return fmt.Errorf("list %s: %w", m.prefix, err)
-		}
-		if revision == 0 {
-			revision = page.Header.Revision
-		}
-		for _, kv := range page.Kvs {
-			keys[string(kv.Key)] = valueOf(kv)
-		}
-		if more = page.More && len(page.Kvs) > 0; more {
-			from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
+	for _, span := range m.followed() {
+		from, end := span.prefix, clientv3.GetPrefixRangeEnd(span.prefix)
+		for more := true; more; {
+			page, err := m.page(client, from, end, revision)
+			if err != nil {
+				return fmt.Errorf("list %s: %w", span.prefix, err)
+			}
+			if revision == 0 {
+				revision = page.Header.Revision
+			}
+			for _, kv := range page.Kvs {
+				keys[string(kv.Key)] = valueOf(kv)
+			}
+			if more = page.More && len(page.Kvs) > 0; more {
+				from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
+			}
 		}
 	}
 	m.replace(keys, revision, m.another)
@@ -146,10 +148,16 @@ func (m *mirror) page(client *clientv3.Client, from, end string, revision int64)
 
 // watch applies what happens after the revision of the store.
 func (m *mirror) watch(client *clientv3.Client, working func()) error {
+	var forwarding sync.WaitGroup
+	defer forwarding.Wait()
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
-	events := client.Watch(ctx, m.prefix, clientv3.WithPrefix(), clientv3.WithRev(m.revision()+1),
-		clientv3.WithFragment(), clientv3.WithCreatedNotify())
+	arrivals := make(chan arrival)
+	for i, span := range m.followed() {
+		events := client.Watch(ctx, span.prefix, clientv3.WithPrefix(), clientv3.WithRev(span.rev+1),
+			clientv3.WithFragment(), clientv3.WithCreatedNotify())
+		forwarding.Go(func() { forward(ctx, i, events, arrivals) })
+	}
 	for {
 		select {
 		case <-m.restarts:
@@ -158,18 +166,45 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 		case <-m.patient:
 			m.patient = nil
 			m.dropLeft()
-		case response, ok := <-events:
-			if !ok {
+		case <-ctx.Done():
+			return ctx.Err()
+		case a := <-arrivals:
+			if a.ended {
 				return fmt.Errorf("watch %s: %w", m.prefix, errWatchEnded)
 			}
-			if err := response.Err(); err != nil {
+			if err := a.Err(); err != nil {
 				return fmt.Errorf("watch %s: %w", m.prefix, err)
 			}
 			working()
-			if n := len(response.Events); n > 0 {
-				// The header may be ahead of what has been sent: the last event counts.
-				m.apply(response.Events, response.Events[n-1].Kv.ModRevision)
+			if len(a.Events) > 0 {
+				m.apply(a.span, a.Events)
 			}
+		}
+	}
+}
+
+// arrival is what the watch of a span has to say.
+type arrival struct {
+	clientv3.WatchResponse
+	span  int
+	ended bool
+}
+
+// forward ends with ctx, or with the watch. Cut off from etcd, the client closes
+// no channel when ctx ends.
+func forward(ctx context.Context, span int, events clientv3.WatchChan, to chan<- arrival) {
+	for ended := false; !ended; {
+		var response clientv3.WatchResponse
+		select {
+		case r, ok := <-events:
+			response, ended = r, !ok
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case to <- arrival{response, span, ended}:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -5,6 +5,8 @@ package listener
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -15,12 +17,11 @@ import (
 // store is a set of keys as of one revision, and the feeds that hear of its
 // changes. Only its mirror writes to it.
 type store struct {
-	prefix string
+	prefix string // those of all spans, to name it
 
 	mu    sync.Mutex // guards what follows
 	keys  map[string]value
-	rev   int64         // of the last change applied
-	last  lastChange    // what it was; of a listing, the newest there
+	spans []span
 	stale bool          // it has to be listed, for the first time or again
 	full  bool          // it has been listed once
 	err   error         // why it is not being followed at the moment; nil: it is
@@ -33,8 +34,20 @@ type store struct {
 	warned map[string]struct{} // keys that somebody has warned about
 }
 
-func newStore(prefix string) *store {
-	return &store{prefix: prefix, stale: true, keys: map[string]value{}, moved: make(chan struct{}), feeds: map[*Feed]struct{}{}, warned: map[string]struct{}{}}
+// span is the keys with one prefix, and how far they have been followed. Each
+// is watched by itself: they are listed together, and then go on one by one.
+type span struct {
+	prefix string
+	rev    int64      // of the last change applied, or the listing
+	last   lastChange // what it was; of a listing, the newest there
+}
+
+func newStore(prefixes []string) *store {
+	spans := make([]span, len(prefixes))
+	for i, prefix := range prefixes {
+		spans[i].prefix = prefix
+	}
+	return &store{prefix: strings.Join(prefixes, " and "), spans: spans, stale: true, keys: map[string]value{}, moved: make(chan struct{}), feeds: map[*Feed]struct{}{}, warned: map[string]struct{}{}}
 }
 
 func (s *store) open() *Feed {
@@ -68,7 +81,7 @@ func (s *store) replace(keys map[string]value, revision int64, another bool) {
 			keys[key] = value{bytes: v.bytes, decoded: v.decoded} // older than whatever is in the new store
 			continue
 		}
-		changed = append(changed, keyAt{key, s.rev})
+		changed = append(changed, keyAt{key, s.spanOf(key).rev})
 		delete(s.warned, key)
 	}
 	for key, v := range keys {
@@ -79,11 +92,13 @@ func (s *store) replace(keys map[string]value, revision int64, another bool) {
 			changed = append(changed, keyAt{key, v.changed})
 		}
 	}
-	s.keys, s.left, s.rev, s.stale, s.err = keys, left, revision, false, nil
-	s.last = lastChange{}
+	s.keys, s.left, s.stale, s.err = keys, left, false, nil
+	for i := range s.spans {
+		s.spans[i].rev, s.spans[i].last = revision, lastChange{}
+	}
 	for key, v := range keys {
-		if v.changed > s.last.at {
-			s.last = lastChange{keyAt: keyAt{key, v.changed}}
+		if span := s.spanOf(key); v.changed > span.last.at {
+			span.last = lastChange{keyAt: keyAt{key, v.changed}}
 		}
 	}
 	if !s.full {
@@ -94,9 +109,16 @@ func (s *store) replace(keys map[string]value, revision int64, another bool) {
 	s.move()
 }
 
-func (s *store) apply(events []*clientv3.Event, revision int64) {
+// spanOf returns the span that a key is in.
+func (s *store) spanOf(key string) *span {
+	return &s.spans[max(0, slices.IndexFunc(s.spans, func(sp span) bool { return strings.HasPrefix(key, sp.prefix) }))]
+}
+
+// apply takes in what happened in one span.
+func (s *store) apply(i int, events []*clientv3.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	span := &s.spans[i]
 	changed := make([]keyAt, 0, len(events))
 	for _, e := range events {
 		key := string(e.Kv.Key)
@@ -108,9 +130,11 @@ func (s *store) apply(events []*clientv3.Event, revision int64) {
 			s.keys[key] = valueOf(e.Kv)
 		}
 		changed = append(changed, keyAt{key, e.Kv.ModRevision})
-		s.last = lastChange{keyAt{key, e.Kv.ModRevision}, e.Type == clientv3.EventTypeDelete}
+		// The header of a response may be ahead of what has been sent: the last event counts.
+		span.rev = e.Kv.ModRevision
+		span.last = lastChange{keyAt{key, e.Kv.ModRevision}, e.Type == clientv3.EventTypeDelete}
 	}
-	s.rev, s.err = revision, nil
+	s.err = nil
 	s.tell(changed)
 	s.move()
 }
@@ -130,7 +154,7 @@ func (s *store) dropLeft() {
 	for key := range s.left {
 		delete(s.keys, key)
 		delete(s.warned, key)
-		changed = append(changed, keyAt{key, s.rev})
+		changed = append(changed, keyAt{key, s.spanOf(key).rev})
 	}
 	s.left = nil
 	s.tell(changed)
@@ -210,10 +234,20 @@ func (s *store) warnOnce(key string) bool {
 	return exists && !warned
 }
 
+// revision is that of the last change in any span.
 func (s *store) revision() int64 {
+	rev := int64(0)
+	for _, span := range s.followed() {
+		rev = max(rev, span.rev)
+	}
+	return rev
+}
+
+// followed returns the spans as they are now.
+func (s *store) followed() []span {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.rev
+	return slices.Clone(s.spans)
 }
 
 func (s *store) isStale() bool {
@@ -235,9 +269,23 @@ type lastChange struct {
 	deleted bool
 }
 
-// known returns what a store that is the same must have had.
-func (s *store) known() known {
+// known returns what a store that is the same must have had; nothing before the
+// first listing.
+func (s *store) known() []known {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return known{revision: s.rev, count: int64(len(s.keys) - len(s.left)), last: s.last}
+	var all []known
+	for _, span := range s.spans {
+		if span.rev == 0 {
+			continue
+		}
+		k := known{prefix: span.prefix, revision: span.rev, last: span.last}
+		for key := range s.keys {
+			if _, left := s.left[key]; !left && strings.HasPrefix(key, span.prefix) {
+				k.count++
+			}
+		}
+		all = append(all, k)
+	}
+	return all
 }

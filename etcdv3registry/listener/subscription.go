@@ -32,9 +32,12 @@ type View struct {
 	// Cache keeps what the listener was told beyond the life of the process.
 	// Nil: nothing does.
 	Cache Cache
-	// KeepLast has the listener keep the last of what it was told when all of it
-	// is gone, until there is something again.
-	KeepLast bool
+	// KeepLast tells the keys of which the listener keeps the last that it was
+	// told when all of them are gone, until there is one again. Nil: it keeps none.
+	KeepLast func(key string) bool
+	// Whole tells the URLs of which no change can be told by itself: the listener
+	// is told the complete list. Nil: there are none.
+	Whole func(u *common.URL) bool
 }
 
 // A Cache is what a subscription falls back on while etcd has not answered.
@@ -68,12 +71,12 @@ type Subscription struct {
 	held     []string        // IDs that the listener was not told of, by View.KeepLast
 }
 
-// Subscribe opens the prefix for a listener. Nothing is delivered before Load
-// or Start.
-func (h *Hub) Subscribe(prefix string, view View, l registry.NotifyListener) *Subscription {
+// Subscribe opens prefixes for a listener, as Open does. Nothing is delivered
+// before Load or Start.
+func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener) *Subscription {
 	return &Subscription{
 		hub:      h,
-		feed:     h.Open(prefix),
+		feed:     h.Open(prefixes...),
 		view:     view,
 		listener: l,
 		stop:     make(chan struct{}),
@@ -201,11 +204,13 @@ func (s *Subscription) keys() []string {
 	return keys
 }
 
-// tell passes on events, as a list if it is the first time or there are many.
+// tell passes on events, as a list if it is the first time, or there are many,
+// or one of them asks for it.
 func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*common.URL) {
-	first := !s.told
+	asList := !s.told || len(events) > notifyAllAbove || s.view.Whole != nil &&
+		slices.ContainsFunc(events, func(e *registry.ServiceEvent) bool { return s.view.Whole(e.Service) })
 	s.told = true
-	if (first || len(events) > notifyAllAbove) && s.notifyAll(urls) {
+	if asList && s.notifyAll(urls) {
 		return
 	}
 	for _, e := range events {

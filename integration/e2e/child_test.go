@@ -34,6 +34,7 @@ type spec struct {
 	Config     string         // the path of a dubbogo.yaml
 	Address    string         // of a provider
 	Services   []service      // that it provides
+	Delay      time.Duration  // of its answers
 	References []service      // that it calls all the time
 	Callers    int            // goroutines that call each reference; 0: one
 	Home       string         // its HOME, where the cache file is; empty: one of its own
@@ -179,7 +180,7 @@ func (c *child) serve(instance *dubbo.Instance) error {
 		return err
 	}
 	for _, s := range c.Services {
-		err := srv.Register(&Greeter{name: c.Name, service: s}, s.serverInfo(), server.WithGroup(s.Group), server.WithVersion(s.Version))
+		err := srv.Register(&Greeter{name: c.Name, service: s, delay: c.Delay}, s.serverInfo(), server.WithGroup(s.Group), server.WithVersion(s.Version))
 		if err != nil {
 			return err
 		}
@@ -223,7 +224,7 @@ func (c *child) runConfigured() error {
 		dubbo.SetConsumerServiceWithInfo(clients[s], s.clientInfo())
 	}
 	for _, s := range c.Services {
-		dubbo.SetProviderServiceWithInfo(&Greeter{name: c.Name, service: s}, s.serverInfo())
+		dubbo.SetProviderServiceWithInfo(&Greeter{name: c.Name, service: s, delay: c.Delay}, s.serverInfo())
 	}
 	if err := dubbo.Load(dubbo.WithPath(c.Config)); err != nil {
 		return err

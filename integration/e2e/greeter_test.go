@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"context"
 	"strings"
+	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/client"
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -30,9 +31,11 @@ func (s service) id() string { return s.Group + "/" + s.Interface + ":" + s.Vers
 type Greeter struct {
 	name    string
 	service service
+	delay   time.Duration
 }
 
 func (g *Greeter) Greet(context.Context, *wrapperspb.StringValue) (*wrapperspb.StringValue, error) {
+	time.Sleep(g.delay)
 	return wrapperspb.String(g.name + " " + g.service.id()), nil
 }
 

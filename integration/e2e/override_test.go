@@ -3,8 +3,10 @@
 package e2e_test
 
 import (
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,18 +24,22 @@ func rule(s service, params string) string {
 	return "override://0.0.0.0:0/" + s.Interface + "?category=configurators&enabled=true&interface=" + s.Interface + "&" + params
 }
 
-// override puts a rule into etcd in place of all others, as an operator or an
-// old dubbo-admin does.
-func override(t *testing.T, etcd *etcdtest.Server, s service, rule string) {
+// override makes these the rules of a service, in place of all others, as an
+// operator or an old dubbo-admin does.
+func override(t *testing.T, etcd *etcdtest.Server, s service, rules ...string) {
 	t.Helper()
 	prefix := "/dubbo/" + s.Interface + "/configurators/"
-	ops := []clientv3.Op{clientv3.OpPut(prefix+url.QueryEscape(rule), "")}
 	old, err := etcd.Client().Get(t.Context(), prefix, clientv3.WithPrefix())
 	require.NoError(t, err)
+	changes := map[string]clientv3.Op{}
 	for _, kv := range old.Kvs {
-		ops = append(ops, clientv3.OpDelete(string(kv.Key)))
+		changes[string(kv.Key)] = clientv3.OpDelete(string(kv.Key))
 	}
-	_, err = etcd.Client().Txn(t.Context()).Then(ops...).Commit()
+	for _, rule := range rules {
+		key := prefix + url.QueryEscape(rule)
+		changes[key] = clientv3.OpPut(key, "")
+	}
+	_, err = etcd.Client().Txn(t.Context()).Then(slices.Collect(maps.Values(changes))...).Commit()
 	require.NoError(t, err)
 }
 

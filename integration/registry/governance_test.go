@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"dubbo.apache.org/dubbo-go/v3/cluster/directory"
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/protocol/invocation"
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+// entry is the key of a URL of org.a.Greeter under a category.
+func entry(category, raw string) string {
+	return "/dubbo/org.a.Greeter/" + category + "/" + url.QueryEscape(raw)
+}
+
+// anOverride is a rule for everybody, as dubbo-admin writes it.
+func anOverride(params string) string {
+	return "override://0.0.0.0/org.a.Greeter?category=configurators&dynamic=false&enabled=true&" + params
+}
+
+func put(t testing.TB, etcd *etcdtest.Server, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		_, err := etcd.Client().Put(context.Background(), key, "")
+		require.NoError(t, err)
+	}
+}
+
+func remove(t testing.TB, etcd *etcdtest.Server, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		_, err := etcd.Client().Delete(context.Background(), key)
+		require.NoError(t, err)
+	}
+}
+
+// follow makes a directory that is told of changes.
+func follow(t testing.TB, r registry.Registry, params ...string) directory.Directory {
+	t.Helper()
+	d := newDirectory(t, r, "org.a.Greeter", params...)
+	require.NoError(t, r.Subscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
+	return d
+}
+
+// offered returns a parameter of the invokers that a directory offers, by their
+// port.
+func offered(d directory.Directory, name string) map[string]string {
+	values := map[string]string{}
+	for _, i := range d.List(invocation.NewRPCInvocation("Greet", nil, nil)) {
+		values[i.GetURL().Port] = i.GetURL().GetParam(name, "")
+	}
+	return values
+}
+
+// requireOffered waits until the invokers of a directory are those of these
+// ports, with these values of a parameter.
+func requireOffered(t testing.TB, d directory.Directory, name string, want map[string]string) {
+	t.Helper()
+	var got map[string]string
+	require.True(t, eventually(func() bool {
+		got = offered(d, name)
+		return maps.Equal(got, want)
+	}), "the directory offers %s of %v, want %v", name, got, want)
+}
+
+func TestAnOverrideHoldsForTheInvokersOfAConsumerUntilItIsDeleted(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	first := entry("configurators", anOverride("timeout=1234"))
+	put(t, etcd, first)
+
+	d := newDirectory(t, r, "org.a.Greeter", "timeout", "3s")
+	assert.Equal(t, map[string]string{"1": "1234ms"}, offered(d, "timeout"), "before anything is subscribed, in the framework's notation")
+	require.NoError(t, r.Subscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
+
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	requireOffered(t, d, "timeout", map[string]string{"1": "1234ms", "2": "1234ms"})
+	second := entry("configurators", anOverride("timeout=777&loadbalance=roundrobin"))
+	put(t, etcd, second)
+	requireOffered(t, d, "timeout", map[string]string{"1": "777ms", "2": "777ms"})
+	requireOffered(t, d, "loadbalance", map[string]string{"1": "roundrobin", "2": "roundrobin"})
+	remove(t, etcd, second)
+	requireOffered(t, d, "timeout", map[string]string{"1": "1234ms", "2": "1234ms"})
+	requireOffered(t, d, "loadbalance", map[string]string{"1": "", "2": ""})
+	remove(t, etcd, first)
+	requireOffered(t, d, "timeout", map[string]string{"1": "3s", "2": "3s"})
+
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:2")))
+	requireOffered(t, d, "timeout", map[string]string{"1": "3s"})
+}
+
+// What dubbo-go compares with the provider, or does not know, is decided here.
+func TestWhichOverridesAreForAConsumer(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1", "application", "shop", "zone", "east")))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2", "application", "shop", "zone", "west")))
+	d := follow(t, r, "timeout", "3s")
+	const at = "override://"
+	path := func(params string) string {
+		return "/org.a.Greeter?category=configurators&dynamic=false&enabled=true&timeout=9&" + params
+	}
+	both, first, none := map[string]string{"1": "9ms", "2": "9ms"}, map[string]string{"1": "9ms", "2": "3s"}, map[string]string{"1": "3s", "2": "3s"}
+	for i, tc := range []struct {
+		rule string
+		want map[string]string
+	}{
+		{at + "0.0.0.0" + path(""), both},
+		{at + "0.0.0.0:0" + path(""), both},
+		{at + "127.0.0.1:1" + path(""), first},
+		{at + "0.0.0.0:1" + path(""), first},
+		{at + "127.0.0.2:1" + path(""), none},
+		{at + common.GetLocalIp() + path(""), both},
+		{at + "10.99.99.99" + path(""), none},
+		{at + "0.0.0.0" + path("application=test"), both}, // the consumer's, not the provider's
+		{at + "0.0.0.0" + path("application=*"), both},
+		{at + "0.0.0.0" + path("application=shop"), none},
+		{at + "test@0.0.0.0" + path(""), both},
+		{at + "shop@0.0.0.0" + path(""), none},
+		{at + "0.0.0.0" + path("side=consumer"), both},
+		{at + "0.0.0.0" + path("side=provider"), none},
+		{at + "0.0.0.0" + path("~zone=east"), first},
+		{at + "0.0.0.0" + path("~zone=*"), both},
+		{at + "0.0.0.0" + path("providerAddresses=127.0.0.1:1"), first},
+		{at + "0.0.0.0" + path("version=1.0.0"), none},
+		{at + "0.0.0.0" + path("group=blue"), none},
+		{at + "0.0.0.0/org.a.Greeter?category=configurators&enabled=false&timeout=9", none},
+		{at + "0.0.0.0/org.a.Greeter?timeout=9", both},
+		{at + "0.0.0.0/org.a.Greeter?timeout=9ms&dynamic=true", both},
+		{"absent://0.0.0.0" + path(""), none},
+		{"garbage://0.0.0.0" + path(""), none},
+		{"empty://0.0.0.0" + path(""), none},
+	} {
+		key := entry("configurators", tc.rule)
+		_, err := etcd.Client().Txn(t.Context()).Then(clientv3.OpPut(key, ""),
+			clientv3.OpPut(entry("providers", fmt.Sprintf("tri://127.0.0.1:3/org.a.Greeter?interface=org.a.Greeter&timestamp=%d", i)), "")).Commit()
+		require.NoError(t, err)
+		want := maps.Clone(tc.want)
+		want["3"] = "3s"
+		if maps.Equal(tc.want, both) {
+			want["3"] = "9ms"
+		}
+		requireOffered(t, d, "timeout", want)
+		_, err = etcd.Client().Txn(t.Context()).Then(clientv3.OpDelete(key), clientv3.OpDelete(entry("providers", fmt.Sprintf("tri://127.0.0.1:3/org.a.Greeter?interface=org.a.Greeter&timestamp=%d", i)))).Commit()
+		require.NoError(t, err)
+		requireOffered(t, d, "timeout", none)
+	}
+}
+
+func TestOverridesApplyInTheOrderOfJavaAndAnEmptyURLCancelsThem(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	d := follow(t, r, "timeout", "3s")
+	one := entry("configurators", "override://127.0.0.1:1/org.a.Greeter?category=configurators&timeout=1")
+	high := entry("configurators", anOverride("timeout=2&priority=2"))
+	low := entry("configurators", anOverride("timeout=3&priority=1"))
+	put(t, etcd, one, high, low)
+	requireOffered(t, d, "timeout", map[string]string{"1": "1ms"})
+	remove(t, etcd, one)
+	requireOffered(t, d, "timeout", map[string]string{"1": "2ms"})
+	remove(t, etcd, high)
+	requireOffered(t, d, "timeout", map[string]string{"1": "3ms"})
+	none := entry("configurators", "empty://0.0.0.0/org.a.Greeter?category=configurators")
+	put(t, etcd, none)
+	requireOffered(t, d, "timeout", map[string]string{"1": "3s"})
+	remove(t, etcd, none)
+	requireOffered(t, d, "timeout", map[string]string{"1": "3ms"})
+}
+
+func TestADisabledProviderIsNotOffered(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2", "disabled", "true")))
+	d := follow(t, r)
+	requireInvokers(t, d, "127.0.0.1:1")
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	requireInvokers(t, d, "127.0.0.1:1", "127.0.0.1:2")
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1", "disabled", "true")))
+	requireInvokers(t, d, "127.0.0.1:2")
+
+	all := entry("configurators", anOverride("disabled=true"))
+	put(t, etcd, all)
+	requireInvokers(t, d)
+	one := entry("configurators", "override://127.0.0.1:1/org.a.Greeter?category=configurators&disabled=false")
+	put(t, etcd, one)
+	requireInvokers(t, d, "127.0.0.1:1")
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:3"))) // comes while they are disabled
+	remove(t, etcd, one)
+	requireInvokers(t, d)
+	remove(t, etcd, all)
+	requireInvokers(t, d, "127.0.0.1:2", "127.0.0.1:3")
+}
+
+func TestAConsumerLosesItsProvidersWhileOverridesStay(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	urls := []*common.URL{provider("org.a.Greeter", "127.0.0.1:1"), provider("org.a.Greeter", "127.0.0.1:2")}
+	for _, u := range urls {
+		require.NoError(t, r.Register(u))
+	}
+	rule := entry("configurators", anOverride("timeout=5"))
+	put(t, etcd, rule)
+	d := follow(t, r, "timeout", "3s")
+	requireOffered(t, d, "timeout", map[string]string{"1": "5ms", "2": "5ms"})
+	_, err := etcd.Client().Delete(t.Context(), providersOfA, clientv3.WithPrefix())
+	require.NoError(t, err)
+	requireInvokers(t, d)
+	put(t, etcd, entry("configurators", anOverride("retries=5"))) // a list of nothing but rules
+	require.True(t, eventually(func() bool { return len(invokers(d)) == 0 }))
+	remove(t, etcd, rule)
+	put(t, etcd, entry("providers", "tri://127.0.0.1:3/org.a.Greeter?interface=org.a.Greeter&timestamp=1"))
+	requireOffered(t, d, "retries", map[string]string{"3": "5"})
+	requireOffered(t, d, "timeout", map[string]string{"3": "3s"})
+}
+
+func TestEmptyProtectionIsOfProvidersWhateverTheOverrides(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	writer := newRegistry(t, etcd.Endpoint())
+	r := newRegistry(t, etcd.Endpoint(), "enable-empty-protection", "true")
+	u := provider("org.a.Greeter", "127.0.0.1:1")
+	require.NoError(t, writer.Register(u))
+	d := follow(t, r, "timeout", "3s")
+	several, single := newListener(), newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "providers,configurators"), several)
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), single)
+	require.NoError(t, writer.UnRegister(u))
+	rule := entry("configurators", anOverride("timeout=5"))
+	put(t, etcd, rule)
+	requireOffered(t, d, "timeout", map[string]string{"1": "5ms"})
+	several.requireAddresses(t, "0.0.0.0:0", "127.0.0.1:1")
+	remove(t, etcd, rule)
+	requireOffered(t, d, "timeout", map[string]string{"1": "3s"})
+	several.requireAddresses(t, "127.0.0.1:1")
+	require.NoError(t, writer.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	requireInvokers(t, d, "127.0.0.1:2")
+	several.requireAddresses(t, "127.0.0.1:2")
+	single.requireAddresses(t, "127.0.0.1:2")
+}
+
+func TestAListenerThatNamesNoCategoryIsToldOfProvidersOnly(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	put(t, etcd, entry("configurators", anOverride("timeout=5")), entry("routers", "route://0.0.0.0/org.a.Greeter?category=routers&rule=x"))
+	l := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	put(t, etcd, entry("configurators", anOverride("timeout=6")))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	l.requireAddresses(t, "127.0.0.1:1")
+	alls, singles := l.counts()
+	assert.Equal(t, 1, alls)
+	assert.Len(t, singles, 1)
+}
+
+func TestOverridesAndRoutersAreToldAsTheyCome(t *testing.T) {
+	t.Parallel()
+	for category, forms := range map[string][]string{
+		"configurators": {
+			anOverride("timeout=5"),
+			anOverride("timeout=6"),
+			"override://10.0.0.1:20000/org.a.Greeter?category=configurators&weight=7",
+			"override://shop@0.0.0.0/org.a.Greeter?category=configurators&application=shop&mock=force:return null",
+			"absent://0.0.0.0/org.a.Greeter?category=configurators&timeout=5",
+			"empty://0.0.0.0/org.a.Greeter?category=configurators",
+		},
+		"routers": {
+			"route://0.0.0.0/org.a.Greeter?category=routers&dynamic=false&enabled=true&force=true&name=blue&priority=1&router=condition&rule=host = 10.0.0.1 => host = 10.0.0.2&runtime=false",
+			"condition://0.0.0.0/org.a.Greeter?category=routers&dynamic=false&rule=" + url.QueryEscape("method = get* => host = 10.0.0.3"),
+			"script://0.0.0.0/org.a.Greeter?category=routers&type=javascript",
+			"empty://0.0.0.0/org.a.Greeter?category=routers",
+		},
+	} {
+		t.Run(category, func(t *testing.T) {
+			t.Parallel()
+			etcd := etcdtest.Start(t)
+			r := newRegistry(t, etcd.Endpoint())
+			one, several := newListener(), newListener()
+			loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", category), one)
+			loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "providers,configurators,routers"), several)
+			for n, form := range forms {
+				key := entry(category, form)
+				put(t, etcd, key)
+				for _, l := range []*listener{one, several} {
+					require.True(t, eventually(func() bool { return l.has(key) != nil }), form)
+					u := l.has(key)
+					protocol, _, _ := strings.Cut(form, "://")
+					assert.Equal(t, protocol, u.Protocol)
+					assert.Equal(t, category, u.GetParam("category", ""))
+					if category == "routers" && n == 0 {
+						assert.Equal(t, "host = 10.0.0.1 => host = 10.0.0.2", u.GetParam("rule", ""))
+					}
+				}
+			}
+			disabled := entry(category, "override://0.0.0.0/org.a.Greeter?enabled=false&category="+category)
+			put(t, etcd, disabled)
+			late := newListener() // by one list
+			loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "-consumers"), late)
+			for i, form := range forms {
+				key := entry(category, form)
+				assert.NotNil(t, late.has(key), form)
+				remove(t, etcd, key)
+				for _, l := range []*listener{one, several, late} {
+					require.True(t, eventually(func() bool { return l.has(key) == nil }), form)
+					require.Len(t, l.addresses(), len(forms)-1-i)
+				}
+			}
+			one.requireNoFaults(t)
+			several.requireNoFaults(t)
+		})
+	}
+}
+
+// has returns the URL of an event, by its key.
+func (l *listener) has(key string) *common.URL {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.urls[key]
+}
+
+func TestRoutersDoNotHarmADirectory(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	route := func(n int) string {
+		return entry("routers", fmt.Sprintf("condition://0.0.0.0/org.a.Greeter?category=routers&rule=x&n=%d", n))
+	}
+	put(t, etcd, route(0))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	d := follow(t, r, "category", "providers,configurators,routers")
+	requireInvokers(t, d, "127.0.0.1:1")
+	for n := 1; n < 40; n++ {
+		put(t, etcd, route(n))
+	}
+	put(t, etcd, entry("configurators", anOverride("retries=5")))
+	requireOffered(t, d, "retries", map[string]string{"1": "5"})
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	requireInvokers(t, d, "127.0.0.1:1", "127.0.0.1:2")
+	remove(t, etcd, route(1))
+	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:1")))
+	requireInvokers(t, d, "127.0.0.1:2")
+}
+
+// Provider, override and route of one number are put in one transaction, in
+// place of those before.
+func TestSeveralCategoriesBeginWithOneSnapshot(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	swap := func(ctx context.Context, n int) error {
+		var ops []clientv3.Op
+		for _, m := range []int{n - 1, n} {
+			for category, form := range map[string]string{
+				"providers": "tri://10.0.0.1:20000/org.a.Greeter?n=%d", "routers": "route://0.0.0.0/org.a.Greeter?n=%d", "configurators": "override://0.0.0.0/org.a.Greeter?n=%d",
+			} {
+				if key := entry(category, fmt.Sprintf(form, m)); m == n {
+					ops = append(ops, clientv3.OpPut(key, ""))
+				} else {
+					ops = append(ops, clientv3.OpDelete(key))
+				}
+			}
+		}
+		_, err := etcd.Client().Txn(ctx).Then(ops...).Commit()
+		return err
+	}
+	require.NoError(t, swap(t.Context(), 0))
+	ctx, cancel := context.WithCancel(t.Context())
+	var churn sync.WaitGroup
+	churn.Go(func() {
+		for n := 1; ctx.Err() == nil; n++ {
+			_ = swap(ctx, n)
+		}
+	})
+	for _, category := range []string{"providers,configurators,routers", "-consumers", "*"} {
+		for range 30 {
+			r := newRegistry(t, etcd.Endpoint(), "file-cache", "false")
+			l := newListener()
+			require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter", "category", category), l))
+			numbers := map[string]bool{}
+			for _, u := range l.urls {
+				numbers[u.GetParam("n", "")] = true
+			}
+			assert.Len(t, l.urls, 3)
+			assert.Len(t, numbers, 1, "what was never there together: %v", numbers)
+			r.Destroy()
+		}
+	}
+	cancel()
+	churn.Wait()
+}
+
+func TestAReferenceDoesNotHearOfOtherConsumers(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	d := follow(t, r)
+	requireWatchers(t, etcd, 2)
+	all := newListener()
+	loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "*"), all)
+	requireWatchers(t, etcd, 3)
+	before := etcd.Metrics().Value("etcd_debugging_mvcc_events_total", nil)
+	for i := range 20 {
+		require.NoError(t, r.Register(consumer("org.a.Greeter", "n", fmt.Sprint(i))))
+	}
+	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	requireInvokers(t, d, "127.0.0.1:1")
+	require.True(t, eventually(func() bool { return len(all.addresses()) == 21 }))
+	// Of the interface's own key nobody hears.
+	assert.EqualValues(t, 20+2, etcd.Metrics().Value("etcd_debugging_mvcc_events_total", nil)-before, "events sent")
+	require.NoError(t, r.UnSubscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
+	requireWatchers(t, etcd, 1)
+}
+
+func TestTheOverridesOfTheREADMEWork(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	examples := regexp.MustCompile(`(?m)^etcdctl put '([^']+)' ''$`).FindAllSubmatch(readme, -1)
+	require.Len(t, examples, 3)
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	const service = "com.example.Greeter"
+	for _, address := range []string{"10.0.0.6:20000", "10.0.0.7:20000", "10.0.0.8:20000"} {
+		require.NoError(t, r.Register(serviceURL(stubProtocol, service, address, []string{"side", "provider", "weight", "100"})))
+	}
+	d := newDirectoryOf(t, r, serviceURL(stubProtocol, service, "", []string{"application", "test", "timeout", "3s"}))
+	require.NoError(t, r.Subscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
+	requireInvokers(t, d, "10.0.0.6:20000", "10.0.0.7:20000", "10.0.0.8:20000")
+	for _, example := range examples {
+		put(t, etcd, string(example[1]))
+	}
+	requireInvokers(t, d, "10.0.0.6:20000", "10.0.0.7:20000")
+	weights := map[string]string{}
+	for _, i := range d.List(invocation.NewRPCInvocation("Greet", nil, nil)) {
+		weights[i.GetURL().Ip] = i.GetURL().GetParam("weight", "")
+		assert.Equal(t, "2500ms", i.GetURL().GetParam("timeout", ""))
+	}
+	assert.Equal(t, map[string]string{"10.0.0.6": "100", "10.0.0.7": "200"}, weights)
+	_, err = etcd.Client().Delete(t.Context(), "/dubbo/com.example.Greeter/configurators/", clientv3.WithPrefix())
+	require.NoError(t, err)
+	requireInvokers(t, d, "10.0.0.6:20000", "10.0.0.7:20000", "10.0.0.8:20000")
+}
