@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common/extension"
+	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/metadata/report"
 
 	// dubbo-go's own extensions of the same name are set in their init: importing
@@ -28,6 +29,7 @@ func init() {
 	extension.SetRegistry(Protocol, newRegistry)
 	extension.SetServiceDiscovery(Protocol, newServiceDiscovery)
 	extension.SetMetadataReportFactory(Protocol, func() report.MetadataReportFactory { return metadataReports{} })
+	extension.SetConfigCenterFactory(Protocol, func() config_center.DynamicConfigurationFactory { return configCenters{} })
 	// The framework destroys no registry. This is its only call on the way out,
 	// after the services have been unregistered and the last requests answered.
 	extension.AddCustomShutdownCallback(func() {

@@ -18,6 +18,7 @@ import (
 
 // ours is what a program prints that has this registry's extensions.
 var ours = []string{
+	"extension config-center etcdv3registry.configCenters",
 	"extension metadata-report etcdv3registry.metadataReports",
 	"extension registry *etcdv3registry.Registry",
 }

@@ -12,11 +12,13 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common/extension"
 )
 
-// Extensions prints the types of the metadata report's factory, and of the
-// registry that dubbo-go makes for an address where nothing listens: a line each,
-// "extension <name> <type>".
+// Extensions prints the types of the factories of the config center and of the
+// metadata report, and of the registry that dubbo-go makes for an address where
+// nothing listens: a line each, "extension <name> <type>".
 func Extensions() {
 	const address = "127.0.0.1:1"
+	center, _ := extension.GetConfigCenterFactory("etcdv3") // dubbo-go has none of its own
+	fmt.Printf("extension config-center %T\n", center)
 	fmt.Printf("extension metadata-report %T\n", extension.GetMetadataReportFactory("etcdv3"))
 	u, err := common.NewURL("etcdv3://"+address, common.WithLocation(address),
 		common.WithParamsValue(constant.RegistryTimeoutKey, "100ms"))

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configcenter
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/config_center"
+	"dubbo.apache.org/dubbo-go/v3/config_center/parser"
+	gxset "github.com/dubbogo/gost/container/set"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// Config is what a Center needs.
+type Config struct {
+	URL     *common.URL // for GetURL
+	Cluster cluster.Config
+	Root    string        // what every key begins with: "/dubbo/config"
+	Timeout time.Duration // how long a call of the framework waits for etcd
+}
+
+// Center is a config_center.DynamicConfiguration. Its methods may be called
+// from any goroutine. Making one costs nothing: it connects with its first use.
+type Center struct {
+	cfg     Config
+	cluster *cluster.User
+	reads   reads
+
+	mu        sync.Mutex // guards what follows
+	parser    parser.ConfigurationParser
+	listeners map[listenerID]*subscription
+	started   map[string]string // what GetProperties returned, by key, until somebody listens to it
+	closed    bool
+}
+
+var _ config_center.DynamicConfiguration = (*Center)(nil)
+
+// New makes a Center.
+func New(cfg Config) *Center {
+	return &Center{
+		cfg:       cfg,
+		cluster:   cluster.NewUser(cfg.Cluster),
+		parser:    &parser.DefaultConfigurationParser{},
+		listeners: map[listenerID]*subscription{},
+		started:   map[string]string{},
+	}
+}
+
+// GetURL returns the URL that the center was made of, without the password.
+func (c *Center) GetURL() *common.URL { return c.cfg.URL }
+
+// Parser returns the parser of override rules.
+func (c *Center) Parser() parser.ConfigurationParser {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parser
+}
+
+// SetParser replaces it.
+func (c *Center) SetParser(p parser.ConfigurationParser) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parser = p
+}
+
+// GetProperties returns a configuration, or "" if there is none. It waits for
+// etcd at most for the timeout of the configuration, trying again until then: a
+// service that starts together with etcd finds its configuration.
+func (c *Center) GetProperties(key string, opts ...config_center.Option) (string, error) {
+	path, err := c.path(key, groupOf(opts))
+	if err != nil {
+		return "", err
+	}
+	value, err := c.read(path)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started[path] = value
+	return value, nil
+}
+
+// GetRule returns a rule, or "" if there is none. While etcd is away it returns
+// what a listener of the rule was told last, where there is one.
+func (c *Center) GetRule(key string, opts ...config_center.Option) (string, error) {
+	path, err := c.path(key, groupOf(opts))
+	if err != nil {
+		return "", err
+	}
+	value, err := c.read(path)
+	if err != nil && retry.CanPass(err) {
+		if known, ok := c.known(path); ok {
+			return known, nil
+		}
+	}
+	return value, err
+}
+
+// GetInternalProperty is GetRule: in etcd, as in zookeeper, a property is a key.
+func (c *Center) GetInternalProperty(key string, opts ...config_center.Option) (string, error) {
+	return c.GetRule(key, opts...)
+}
+
+// PublishConfig puts a configuration or a rule. Other than what a service
+// registers this is not made good later: while etcd is away it is an error.
+func (c *Center) PublishConfig(key, group, value string) error {
+	return c.write(key, group, "publish", func(ctx context.Context, client *clientv3.Client, path string) error {
+		_, err := client.Put(ctx, path, value)
+		return err
+	})
+}
+
+// RemoveConfig deletes one; none is not an error.
+func (c *Center) RemoveConfig(key, group string) error {
+	return c.write(key, group, "remove", func(ctx context.Context, client *clientv3.Client, path string) error {
+		_, err := client.Delete(ctx, path)
+		return err
+	})
+}
+
+// GetConfigKeysByGroup returns the keys of a group; it may have none.
+func (c *Center) GetConfigKeysByGroup(group string) (*gxset.HashSet, error) {
+	prefix := c.groupPath(group) + "/"
+	set := gxset.NewSet()
+	err := c.do("list", prefix, func(ctx context.Context, client *clientv3.Client) error {
+		response, err := client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+		if err != nil {
+			return err
+		}
+		for _, kv := range response.Kvs {
+			if key := strings.TrimPrefix(string(kv.Key), prefix); key != "" {
+				set.Add(key)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// Reach returns an error if etcd cannot be asked.
+func (c *Center) Reach() error {
+	prefix := c.groupPath("") + "/"
+	return c.do("reach", prefix, func(ctx context.Context, client *clientv3.Client) error {
+		_, err := client.Get(ctx, prefix, clientv3.WithCountOnly())
+		return err
+	})
+}
+
+// read returns what a key holds, or "" for nothing. Services read much when they
+// start: while etcd is away they wait for it once, not for each key.
+func (c *Center) read(path string) (value string, err error) {
+	defer c.reads.begin()()
+	err = c.doWithin((*cluster.Cluster).Waiting, "read", path, func(ctx context.Context, client *clientv3.Client) error {
+		response, err := client.Get(ctx, path)
+		if err == nil && len(response.Kvs) > 0 {
+			value = string(response.Kvs[0].Value)
+		}
+		return err
+	})
+	if isNothing(value) {
+		value = ""
+	}
+	return value, err
+}
+
+func (c *Center) write(key, group, what string, f func(context.Context, *clientv3.Client, string) error) error {
+	path, err := c.path(key, group)
+	if err != nil {
+		return err
+	}
+	return c.do(what, path, func(ctx context.Context, client *clientv3.Client) error { return f(ctx, client, path) })
+}
+
+// do sends a request, and again while etcd is away, until the timeout.
+func (c *Center) do(what, path string, f func(context.Context, *clientv3.Client) error) error {
+	alone := func(_ *cluster.Cluster, timeout time.Duration) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.Background(), timeout)
+	}
+	return c.doWithin(alone, what, path, f)
+}
+
+func (c *Center) doWithin(limit func(*cluster.Cluster, time.Duration) (context.Context, context.CancelFunc),
+	what, path string, f func(context.Context, *clientv3.Client) error,
+) error {
+	cl, err := c.cluster.Get()
+	if err != nil {
+		return fmt.Errorf("etcdv3 config center: %s %s: %w", what, path, err)
+	}
+	ctx, cancel := limit(cl, c.cfg.Timeout)
+	defer cancel()
+	err = retry.Do(ctx, retry.Backoff(100*time.Millisecond, time.Second), func(ctx context.Context) error {
+		client, err := cl.Client(ctx)
+		if err != nil {
+			return err
+		}
+		return f(ctx, client)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case retry.CanPass(err):
+		return fmt.Errorf("etcdv3 config center: %s %s: etcd at %v has not answered for %v (is it running there, and are address, TLS and firewall right?): %w",
+			what, path, c.cfg.Cluster.Endpoints, c.cfg.Timeout, err)
+	default:
+		return fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w", what, path, c.cfg.Cluster.Endpoints, err)
+	}
+}
+
+// Close ends the listeners, and gives up the connection if nobody else in the
+// process uses it. The framework never calls it. Calling it again does nothing.
+func (c *Center) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	listeners := c.listeners
+	c.listeners = nil
+	c.mu.Unlock()
+
+	for _, s := range listeners {
+		s.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeout)
+	defer cancel()
+	return c.cluster.Close(ctx)
+}
+
+func (c *Center) path(key, group string) (string, error) {
+	if key = strings.TrimPrefix(key, "/"); key == "" {
+		return "", errors.New("etcdv3 config center: the key (data-id in the configuration) is empty")
+	}
+	return c.groupPath(group) + "/" + key, nil
+}
+
+func (c *Center) groupPath(group string) string {
+	return c.cfg.Root + "/" + cmp.Or(strings.Trim(group, "/"), config_center.DefaultGroup)
+}
+
+func groupOf(opts []config_center.Option) string {
+	return config_center.NewOptions(opts...).Center.Group
+}
+
+func isNothing(value string) bool { return strings.TrimSpace(value) == "" }

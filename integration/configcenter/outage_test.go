@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configcenter_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+func TestRulesArriveWhenEtcdIsThere(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	put(t, etcd, ruleInDB, "1")
+	etcd.Kill()
+	c := newCenter(t, etcd.Endpoint(), "config-center.timeout", "300ms")
+	l := &listener{}
+	c.AddListener(rule, l)
+	_, err := c.GetRule(rule)
+	require.Error(t, err)
+	etcd.Start()
+	l.requireLast(t, add("1"))
+	requireRule(t, c, "1")
+}
+
+func TestRulesStayWhileEtcdIsAway(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	put(t, etcd, ruleInDB, "1")
+	c := newCenter(t, etcd.Endpoint(), "config-center.timeout", "300ms")
+	l, none := &listener{}, &listener{}
+	c.AddListener(rule, l)
+	c.AddListener("none", none)
+	l.requireLast(t, add("1"))
+	etcd.Kill()
+	begun := time.Now()
+	for range 10 {
+		requireRule(t, c, "1")
+		value, err := c.GetRule("none")
+		require.NoError(t, err)
+		assert.Empty(t, value)
+	}
+	assert.Less(t, time.Since(begun), 4*time.Second)
+	_, err := c.GetProperties(rule)
+	assert.Error(t, err, "a service must not start with what may be old")
+	etcd.Start()
+	put(t, etcd, ruleInDB, "2")
+	l.requireLast(t, update("2"))
+	assert.Equal(t, []string{add("1"), update("2")}, l.all())
+}
+
+func TestListenersHearWhatChangedWhileTheyWereCutOff(t *testing.T) {
+	t.Parallel()
+	for _, compacted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("compacted %v", compacted), func(t *testing.T) {
+			t.Parallel()
+			etcd := etcdtest.Start(t)
+			proxy := etcdtest.NewProxy(t, etcd.Endpoint())
+			keys := []string{"changed", "gone", "new", "same"}
+			c := newCenter(t, proxy.Addr())
+			listeners := map[string]*listener{}
+			for _, key := range keys {
+				if key != "new" {
+					put(t, etcd, "/dubbo/config/dubbo/"+key, "1")
+				}
+				listeners[key] = &listener{}
+				c.AddListener(key, listeners[key])
+				if key != "new" {
+					listeners[key].requireLast(t, "add "+key+"=1")
+				}
+			}
+			proxy.Cut()
+			put(t, etcd, "/dubbo/config/dubbo/changed", "2")
+			put(t, etcd, "/dubbo/config/dubbo/changed", "3")
+			put(t, etcd, "/dubbo/config/dubbo/new", "4")
+			revision := del(t, etcd, "/dubbo/config/dubbo/gone")
+			if compacted {
+				etcd.Compact(revision)
+			}
+			proxy.Restore()
+			listeners["changed"].requireLast(t, "update changed=3")
+			listeners["gone"].requireLast(t, "delete gone=")
+			listeners["new"].requireLast(t, "add new=4")
+			assert.Len(t, listeners["same"].all(), 1)
+		})
+	}
+}
+
+func TestARestartedEtcdChangesNothing(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	put(t, etcd, ruleInDB, "1")
+	c := newCenter(t, etcd.Endpoint())
+	l := &listener{}
+	c.AddListener(rule, l)
+	l.requireLast(t, add("1"))
+	etcd.Kill()
+	etcd.Start()
+	put(t, etcd, ruleInDB, "2")
+	l.requireLast(t, update("2"))
+	assert.Len(t, l.all(), 2)
+}
+
+func TestAWipeIsADeletionAfterTheSession(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	put(t, etcd, ruleInDB, "1")
+	c := newCenter(t, etcd.Endpoint(), "session", "2s")
+	l := &listener{}
+	c.AddListener(rule, l)
+	l.requireLast(t, add("1"))
+	etcd.Wipe()
+	l.requireLast(t, deletion)
+	put(t, etcd, ruleInDB, "2")
+	l.requireLast(t, add("2"))
+}
