@@ -16,6 +16,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3"
 	"dubbo.apache.org/dubbo-go/v3/client"
+	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/graceful_shutdown"
 	"dubbo.apache.org/dubbo-go/v3/logger"
 	"dubbo.apache.org/dubbo-go/v3/protocol"
@@ -39,6 +40,8 @@ type spec struct {
 	Home       string         // its HOME, where the cache file is; empty: one of its own
 	Timeout    time.Duration  // of its requests; 0: dubbo-go's default, 3 s
 	BuiltIn    bool           // it has dubbo-go's own registry instead of this one
+
+	ConfigCenter string // the address of etcd as a config center; empty: there is none
 }
 
 type registrySpec struct {
@@ -111,6 +114,14 @@ func (c *child) run() error {
 			graceful_shutdown.WithOfflineRequestWindowTimeout(200*time.Millisecond),
 			graceful_shutdown.WithStepTimeout(3*time.Second),
 		),
+	}
+	if c.ConfigCenter != "" {
+		opts = append(opts, dubbo.WithConfigCenter(
+			config_center.WithConfigCenter("etcdv3"),
+			config_center.WithAddress(c.ConfigCenter),
+			config_center.WithDataID(c.Name+".yaml"),
+			config_center.WithTimeout(2*time.Second),
+		))
 	}
 	for i, r := range c.Registries {
 		opts = append(opts, dubbo.WithRegistry(r.options(strconv.Itoa(i))...))

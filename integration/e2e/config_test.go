@@ -89,6 +89,47 @@ func writeConfig(t *testing.T, text, etcd, address string) string {
 	return path
 }
 
+// bootstrap is all that a service has in its own file when the rest is in etcd.
+const bootstrap = `
+dubbo:
+  config-center:
+    protocol: etcdv3
+    address: $ETCD
+    group: e2e
+    data-id: $NAME
+    timeout: 5s
+`
+
+// publishConfig puts a configuration into etcd, and writes a file that says only
+// where it is.
+func publishConfig(t *testing.T, text string, etcd *etcdtest.Server, name, address string) (path string) {
+	t.Helper()
+	content, err := os.ReadFile(writeConfig(t, text, etcd.Endpoint(), address))
+	require.NoError(t, err)
+	_, err = etcd.Client().Put(t.Context(), "/dubbo/config/e2e/"+name, string(content))
+	require.NoError(t, err)
+	return writeConfig(t, strings.ReplaceAll(bootstrap, "$NAME", name), etcd.Endpoint(), address)
+}
+
+func TestServicesOfWhichTheWholeConfigurationIsInEtcd(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	at := address(t)
+	a := start(t, spec{
+		Name: "a", Address: at, Services: []service{greet},
+		Config: publishConfig(t, providerConfig, etcd, "provider.yaml", at),
+	})
+	c := start(t, spec{
+		Name: "consumer", References: []service{greet},
+		Config: publishConfig(t, consumerConfig, etcd, "consumer.yaml", address(t)),
+	})
+	registered := awaitKeys(t, etcd, "/shop/org.e2e.Greet/providers/", 1)[0]
+	assert.Equal(t, at, registered.url.Host)
+	assert.Equal(t, "red", registered.param("group"))
+	assert.Equal(t, "configured-provider", registered.param("application"))
+	awaitCalls(t, c, greet, a)
+}
+
 func TestConfiguredProviderAndConsumerFindEachOther(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+// What an operator or dubbo-admin puts into the config center. Dubbo for Java
+// has its rules under the same keys.
+const rulesOf = "/dubbo/config/dubbo/"
+
+func putRule(t *testing.T, etcd *etcdtest.Server, key, rule string) {
+	t.Helper()
+	_, err := etcd.Client().Put(t.Context(), rulesOf+key, rule)
+	require.NoError(t, err)
+}
+
+func deleteRule(t *testing.T, etcd *etcdtest.Server, key string) {
+	t.Helper()
+	_, err := etcd.Client().Delete(t.Context(), rulesOf+key)
+	require.NoError(t, err)
+}
+
+// governed has a process use etcd as its config center, too.
+func governed(etcd *etcdtest.Server, s spec) spec {
+	s.ConfigCenter = etcd.Endpoint()
+	return s
+}
+
+// tagRule takes addresses out of what is called without a tag.
+func tagRule(application string, addresses ...string) string {
+	return fmt.Sprintf("configVersion: v3.0\nforce: false\nenabled: true\nkey: %s\ntags:\n  - name: gray\n    addresses: [%q]\n",
+		application, strings.Join(addresses, `", "`))
+}
+
+func TestTagRuleRoutesARunningConsumer(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	// A rule is of an application: both are instances of one.
+	a, b := provider(t, etcd, "a", long), provider(t, etcd, "b", long)
+	a.Belongs, b.Belongs = "shop", "shop"
+	pa, pb := start(t, a), start(t, b)
+	c := start(t, governed(etcd, consumer(etcd, long)))
+	awaitCalls(t, c, greet, pa, pb)
+
+	putRule(t, etcd, "shop.tag-router", tagRule("shop", pb.Address))
+	awaitCalls(t, c, greet, pa)
+	putRule(t, etcd, "shop.tag-router", tagRule("shop", pa.Address))
+	awaitCalls(t, c, greet, pb)
+
+	// A rule stays while etcd is away, and what changed meanwhile is heard of.
+	etcd.Kill()
+	awaitCalls(t, c, greet, pb)
+	etcd.Start()
+	putRule(t, etcd, "shop.tag-router", tagRule("shop", pb.Address))
+	awaitCalls(t, c, greet, pa)
+
+	deleteRule(t, etcd, "shop.tag-router")
+	awaitCalls(t, c, greet, pa, pb)
+}
+
+func conditionRule(s service, then string) string {
+	return fmt.Sprintf("configVersion: v3.0\nscope: service\nforce: true\nruntime: true\nenabled: true\nkey: %s\nconditions:\n  - %q\n", s.Interface, "=> "+then)
+}
+
+func TestConditionRuleRoutesARunningConsumer(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	a, b := start(t, provider(t, etcd, "a", long)), start(t, provider(t, etcd, "b", long))
+	port := func(p *process) string {
+		_, port, err := net.SplitHostPort(p.Address)
+		require.NoError(t, err)
+		return port
+	}
+	const key = "org.e2e.Greet::.condition-router"
+	putRule(t, etcd, key, conditionRule(greet, "port = "+port(a))) // before the consumer is there
+	c := start(t, governed(etcd, consumer(etcd, long)))
+	awaitCalls(t, c, greet, a)
+	putRule(t, etcd, key, conditionRule(greet, "port = "+port(b)))
+	awaitCalls(t, c, greet, b)
+	deleteRule(t, etcd, key)
+	awaitCalls(t, c, greet, a, b)
+}
+
+// dubbo-go's router of these only listens, and does not ask what there is.
+func TestConditionRuleOfTheConsumersOwnApplication(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	a, b := start(t, provider(t, etcd, "a", long)), start(t, provider(t, etcd, "b", long))
+	_, port, err := net.SplitHostPort(b.Address)
+	require.NoError(t, err)
+	rule := strings.Replace(conditionRule(greet, "port = "+port), "scope: service", "scope: application", 1)
+	putRule(t, etcd, "consumer.condition-router", rule)
+	c := start(t, governed(etcd, consumer(etcd, long)))
+	awaitCalls(t, c, greet, b)
+	deleteRule(t, etcd, "consumer.condition-router")
+	awaitCalls(t, c, greet, a, b)
+}
+
+// tagging is an override for all instances of an application: a consumer that
+// asks for no tag does not call those that have one. Other than Java, dubbo-go
+// needs a port in the address.
+func tagging(application, tag, timeout string) string {
+	return fmt.Sprintf(`configVersion: v2.7
+scope: application
+key: %s
+enabled: true
+configs:
+  - addresses: ["0.0.0.0:0"]
+    side: provider
+    parameters:
+      dubbo.tag: %q
+      timeout: %q
+`, application, tag, timeout)
+}
+
+// A provider applies the override to itself, and registers again; a running
+// consumer hears of it from the registry.
+func TestConfiguratorChangesARunningProviderAndItsConsumers(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	a, b := start(t, provider(t, etcd, "a", long)), startServing(t, governed(etcd, provider(t, etcd, "b", long)))
+	c := start(t, consumer(etcd, long))
+	awaitCalls(t, c, greet, a, b)
+	c.reset()
+
+	putRule(t, etcd, "b.configurators", tagging("b", "gray", "2500"))
+	awaitCalls(t, c, greet, a)
+	awaitParamOf(t, etcd, b, "timeout", "2500")
+	putRule(t, etcd, "b.configurators", tagging("b", "", "2600"))
+	awaitCalls(t, c, greet, a, b)
+	awaitParamOf(t, etcd, b, "timeout", "2600")
+	requireNoFailure(t, c)
+
+	// dubbo-go is told of the deletion, but does not take back what the override
+	// has changed: it has put that into the provider's URL.
+	deleteRule(t, etcd, "b.configurators")
+	eventually(t, func() string { return "b was not told" }, func() bool {
+		log, err := os.ReadFile(b.log())
+		require.NoError(t, err)
+		return strings.Contains(string(log), "notification of overriding rule, type=delete")
+	})
+}
+
+func awaitParamOf(t *testing.T, etcd *etcdtest.Server, p *process, name, want string) {
+	t.Helper()
+	got := ""
+	eventually(t, func() string { return p.Name + " is registered with " + name + "=" + got + ", want " + want }, func() bool {
+		for _, k := range keys(t, etcd, providersOf(greet)) {
+			if k.url.Host == p.Address {
+				got = k.param(name)
+			}
+		}
+		return got == want
+	})
+}
