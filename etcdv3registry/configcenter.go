@@ -4,6 +4,7 @@ package etcdv3registry
 
 import (
 	"cmp"
+	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
@@ -14,26 +15,25 @@ import (
 // configCenters is the framework's factory of config centers.
 type configCenters struct{}
 
+// requestTimeout bounds a single request: a service may well wait longer for its
+// configuration, but this bound holds for everybody who shares the connection.
+const requestTimeout = 10 * time.Second
+
 // GetDynamicConfiguration reads the URL, and does nothing else before the config
-// center is used. Only with check=true it asks etcd: for the framework a
-// configuration that cannot be read is no reason not to start.
+// center is used. It does not look whether etcd is there (check has no meaning
+// here): for the framework an error is no reason not to start, but it does
+// without the config center then, and never hears of a rule.
 func (configCenters) GetDynamicConfiguration(u *common.URL) (config_center.DynamicConfiguration, error) {
 	s, err := newSettings(u, inConfigCenter)
 	if err != nil {
 		return nil, err
 	}
-	center := configcenter.New(configcenter.Config{
+	s.cluster.Timeout = min(s.timeout, requestTimeout)
+	return configcenter.New(configcenter.Config{
 		URL:     withoutSecrets(u),
 		Cluster: s.cluster,
 		// The group is in the key of each configuration; rules have one of their own.
 		Root:    joinPath(cmp.Or(s.namespace, config_center.DefaultGroup), "config"),
 		Timeout: s.timeout,
-	})
-	if s.check {
-		if err := center.Reach(); err != nil {
-			_ = center.Close()
-			return nil, err
-		}
-	}
-	return center, nil
+	}), nil
 }

@@ -31,6 +31,11 @@
 //	/<group>/mapping/<interface>                             no lease
 //	/<group>/<application>/<revision>                        no lease, JSON
 //
+// It is a config center, too, which dubbo-go does not have on etcd
+// (org.apache.dubbo.configcenter.support.etcd.EtcdDynamicConfiguration):
+//
+//	/<namespace>/config/<group>/<key>                        no lease
+//
 // All extensions of a process that name the same etcd share one connection, one
 // lease and one watch stream. The parameters are listed in the README.
 package etcdv3registry

@@ -130,6 +130,26 @@ func TestServicesOfWhichTheWholeConfigurationIsInEtcd(t *testing.T) {
 	awaitCalls(t, c, greet, a)
 }
 
+// An error would not keep dubbo-go from starting the service without.
+func TestAServiceWaitsForItsConfiguration(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	at := address(t)
+	config := publishConfig(t, providerConfig, etcd, "provider.yaml", at)
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(config, []byte(strings.Replace(string(text), "timeout: 5s", "timeout: 10m", 1)), 0o600))
+	etcd.Kill()
+	a := start(t, spec{Name: "a", Address: at, Services: []service{greet}, Config: config})
+	eventually(t, func() string { return "it does not look for etcd" }, func() bool {
+		log, err := os.ReadFile(a.log())
+		require.NoError(t, err)
+		return strings.Contains(string(log), "cannot connect to etcd")
+	})
+	etcd.Start()
+	assert.Equal(t, at, awaitKeys(t, etcd, "/shop/org.e2e.Greet/providers/", 1)[0].url.Host)
+}
+
 func TestConfiguredProviderAndConsumerFindEachOther(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)

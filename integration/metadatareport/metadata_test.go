@@ -131,6 +131,22 @@ func TestInstancesDoNotOverwriteEachOthersMetadata(t *testing.T) {
 	assert.EqualValues(t, 2, revisions[0].ModifyTime)
 }
 
+func TestWithoutANameNothingIsAsked(t *testing.T) {
+	t.Parallel()
+	r := newReport(t, "127.0.0.1:1", "timeout", "60s")
+	_, err := r.GetAppMetadata("shop", "") // an old provider's instance
+	assert.ErrorContains(t, err, "no revision")
+	_, err = r.ListAppRevisions("")
+	assert.Error(t, err)
+	assert.Error(t, r.PublishAppMetadata("", "r1", metadataOf("", "r1", 1)))
+	assert.Error(t, r.PublishAppMetadata("shop", "r1", nil))
+	assert.Error(t, r.UnPublishAppMetadata("shop", ""))
+	assert.Error(t, r.RegisterServiceAppMapping("", group, "shop"))
+	assert.Error(t, r.RegisterServiceAppMapping(greeter, group, ""))
+	_, err = r.GetServiceAppMapping("", group, nil)
+	assert.Error(t, err)
+}
+
 func TestNamespaceAndGroupAreInEveryKey(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)

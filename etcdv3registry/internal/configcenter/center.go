@@ -75,13 +75,14 @@ func (c *Center) SetParser(p parser.ConfigurationParser) {
 
 // GetProperties returns a configuration, or "" if there is none. It waits for
 // etcd at most for the timeout of the configuration, trying again until then: a
-// service that starts together with etcd finds its configuration.
+// service that starts together with etcd finds its configuration. After an error
+// the framework starts the service without.
 func (c *Center) GetProperties(key string, opts ...config_center.Option) (string, error) {
 	path, err := c.path(key, groupOf(opts))
 	if err != nil {
 		return "", err
 	}
-	value, err := c.read(path)
+	value, err := c.read(path, c.cfg.Timeout)
 	if err != nil {
 		return "", err
 	}
@@ -91,6 +92,10 @@ func (c *Center) GetProperties(key string, opts ...config_center.Option) (string
 	return value, nil
 }
 
+// maxRuleWait is how long GetRule waits for etcd at most: routers call it while
+// the list of providers is being changed.
+const maxRuleWait = 10 * time.Second
+
 // GetRule returns a rule, or "" if there is none. While etcd is away it returns
 // what a listener of the rule was told last, where there is one.
 func (c *Center) GetRule(key string, opts ...config_center.Option) (string, error) {
@@ -98,7 +103,7 @@ func (c *Center) GetRule(key string, opts ...config_center.Option) (string, erro
 	if err != nil {
 		return "", err
 	}
-	value, err := c.read(path)
+	value, err := c.read(path, min(c.cfg.Timeout, maxRuleWait))
 	if err != nil && retry.CanPass(err) {
 		if known, ok := c.known(path); ok {
 			return known, nil
@@ -151,20 +156,12 @@ func (c *Center) GetConfigKeysByGroup(group string) (*gxset.HashSet, error) {
 	return set, nil
 }
 
-// Reach returns an error if etcd cannot be asked.
-func (c *Center) Reach() error {
-	prefix := c.groupPath("") + "/"
-	return c.do("reach", prefix, func(ctx context.Context, client *clientv3.Client) error {
-		_, err := client.Get(ctx, prefix, clientv3.WithCountOnly())
-		return err
-	})
-}
-
 // read returns what a key holds, or "" for nothing. Services read much when they
 // start: while etcd is away they wait for it once, not for each key.
-func (c *Center) read(path string) (value string, err error) {
+func (c *Center) read(path string, timeout time.Duration) (value string, err error) {
 	defer c.reads.begin()()
-	err = c.doWithin((*cluster.Cluster).Waiting, "read", path, func(ctx context.Context, client *clientv3.Client) error {
+	waiting := func(cl *cluster.Cluster) (context.Context, context.CancelFunc) { return cl.Waiting(timeout) }
+	err = c.doWithin(waiting, "read", path, func(ctx context.Context, client *clientv3.Client) error {
 		response, err := client.Get(ctx, path)
 		if err == nil && len(response.Kvs) > 0 {
 			value = string(response.Kvs[0].Value)
@@ -187,20 +184,20 @@ func (c *Center) write(key, group, what string, f func(context.Context, *clientv
 
 // do sends a request, and again while etcd is away, until the timeout.
 func (c *Center) do(what, path string, f func(context.Context, *clientv3.Client) error) error {
-	alone := func(_ *cluster.Cluster, timeout time.Duration) (context.Context, context.CancelFunc) {
-		return context.WithTimeout(context.Background(), timeout)
+	alone := func(*cluster.Cluster) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.Background(), c.cfg.Timeout)
 	}
 	return c.doWithin(alone, what, path, f)
 }
 
-func (c *Center) doWithin(limit func(*cluster.Cluster, time.Duration) (context.Context, context.CancelFunc),
+func (c *Center) doWithin(limit func(*cluster.Cluster) (context.Context, context.CancelFunc),
 	what, path string, f func(context.Context, *clientv3.Client) error,
 ) error {
 	cl, err := c.cluster.Get()
 	if err != nil {
 		return fmt.Errorf("etcdv3 config center: %s %s: %w", what, path, err)
 	}
-	ctx, cancel := limit(cl, c.cfg.Timeout)
+	ctx, cancel := limit(cl)
 	defer cancel()
 	err = retry.Do(ctx, retry.Backoff(100*time.Millisecond, time.Second), func(ctx context.Context) error {
 		client, err := cl.Client(ctx)
@@ -213,8 +210,8 @@ func (c *Center) doWithin(limit func(*cluster.Cluster, time.Duration) (context.C
 	case err == nil:
 		return nil
 	case retry.CanPass(err):
-		return fmt.Errorf("etcdv3 config center: %s %s: etcd at %v has not answered for %v (is it running there, and are address, TLS and firewall right?): %w",
-			what, path, c.cfg.Cluster.Endpoints, c.cfg.Timeout, err)
+		return fmt.Errorf("etcdv3 config center: %s %s: etcd at %v does not answer (is it running there, and are address, TLS and firewall right?): %w",
+			what, path, c.cfg.Cluster.Endpoints, err)
 	default:
 		return fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w", what, path, c.cfg.Cluster.Endpoints, err)
 	}

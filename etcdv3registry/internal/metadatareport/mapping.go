@@ -32,7 +32,7 @@ func (r *Report) RegisterServiceAppMapping(interfaceName, group, application str
 		return err
 	}
 	if application == "" {
-		return errors.New("etcdv3 metadata report: the application has no name")
+		return errNoApplication
 	}
 	return r.keep(&wish{key: key, application: application}, "map "+interfaceName+" to "+application)
 }

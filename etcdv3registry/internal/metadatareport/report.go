@@ -49,8 +49,10 @@ type Report struct {
 
 var _ report.MetadataReport = (*Report)(nil)
 
-// errNotPublished is what GetAppMetadata says of a revision that is not there.
-var errNotPublished = errors.New("it has not been published")
+var (
+	errNotPublished  = errors.New("it has not been published")
+	errNoApplication = errors.New("etcdv3 metadata report: the application has no name")
+)
 
 // New makes a Report.
 func New(cfg Config) *Report {
@@ -79,7 +81,12 @@ func (r *Report) PublishAppMetadata(application, revision string, meta *info.Met
 	if err != nil {
 		return err
 	}
-	content, err := json.Marshal(meta)
+	if meta == nil {
+		return errors.New("etcdv3 metadata report: there is no metadata")
+	}
+	snapshot := meta.Snapshot() // the framework goes on changing it
+	snapshot.LastUpdatedTime = meta.LastUpdatedTime
+	content, err := json.Marshal(&snapshot)
 	if err != nil {
 		return fmt.Errorf("etcdv3 metadata report: encode the metadata of %s: %w", application, err)
 	}
@@ -162,10 +169,10 @@ func (r *Report) awaitMetadata(key string) ([]byte, error) {
 // ListAppRevisions returns the revisions of an application that are in etcd, and
 // when they were published; the framework deletes the old ones.
 func (r *Report) ListAppRevisions(application string) ([]report.AppRevision, error) {
-	prefix, err := r.metadataKey(application, "")
-	if err != nil {
-		return nil, err
+	if application == "" {
+		return nil, errNoApplication
 	}
+	prefix := r.cfg.Root + "/" + application + "/"
 	response, err := r.get(prefix, clientv3.WithPrefix())
 	if err != nil {
 		return nil, fmt.Errorf("etcdv3 metadata report: list %s in etcd at %v: %w", prefix, r.cfg.Cluster.Endpoints, err)
@@ -201,8 +208,11 @@ func (r *Report) get(key string, opts ...clientv3.OpOption) (*clientv3.GetRespon
 }
 
 func (r *Report) metadataKey(application, revision string) (string, error) {
-	if application == "" {
-		return "", errors.New("etcdv3 metadata report: the application has no name")
+	switch {
+	case application == "":
+		return "", errNoApplication
+	case revision == "":
+		return "", fmt.Errorf("etcdv3 metadata report: %s names no revision", application)
 	}
 	return r.cfg.Root + "/" + application + "/" + revision, nil
 }
