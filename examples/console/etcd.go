@@ -9,6 +9,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -73,6 +75,11 @@ func connect(ctx context.Context, c config) (*clientv3.Client, error) {
 		Username:    c.username,
 		Password:    c.password,
 		DialTimeout: answerTimeout,
-		Logger:      zap.NewNop(),
+		// gRPC's own would have the page wait two minutes for an etcd that is back.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: time.Second},
+			MinConnectTimeout: answerTimeout,
+		})},
+		Logger: zap.NewNop(),
 	})
 }

@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"dubbo.apache.org/dubbo-go/v3/logger"
+	"github.com/dubbogo/gost/log/logger"
 )
 
 // passwordVariable holds the password, which is not to stand in a list of

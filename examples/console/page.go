@@ -21,6 +21,7 @@ var web embed.FS
 const (
 	settle       = 100 * time.Millisecond // from one message to a page to the next: changes come in flocks
 	heartbeat    = 10 * time.Second       // the page reconnects when it has not heard one for longer
+	reconnect    = time.Second            // after so long a browser tries again
 	writeTimeout = 10 * time.Second       // a browser that takes nothing is given up
 )
 
@@ -84,6 +85,7 @@ func isLoopback(hostport string) bool {
 // console ends. A slow browser gets fewer messages, and misses nothing.
 func stream(w http.ResponseWriter, r *http.Request, c *catalog, a about) {
 	w.Header().Set("Content-Type", "text/event-stream")
+	_, _ = fmt.Fprintf(w, "retry: %d\n\n", reconnect.Milliseconds())
 	now, changed := c.snapshot()
 	first := difference(snapshot{}, now)
 	first.About = &a

@@ -114,7 +114,7 @@ func providerRow(e *entry, overrides []*common.URL) row {
 	r := newRow(e)
 	effective := overridden(e.url, overrides)
 	r.Disabled = isDisabled(effective)
-	if weight := effective.GetParam(constant.WeightKey, usualWeight); weight != usualWeight {
+	if weight := effective.GetParam(constant.WeightKey, usualWeight); weight != usualWeight && !isUnset(weight, effective) {
 		r.Weight = cut(weight)
 	}
 	for _, p := range paramsOf(effective) {
@@ -123,6 +123,11 @@ func providerRow(e *entry, overrides []*common.URL) row {
 		}
 	}
 	return r
+}
+
+// isUnset knows the weight that dubbo-go writes where none is configured.
+func isUnset(weight string, provider *common.URL) bool {
+	return weight == "0" && strings.HasPrefix(provider.GetParam(constant.ReleaseKey, ""), "dubbo-golang")
 }
 
 // overridden applies the overrides that are meant for a provider, as a

@@ -402,6 +402,7 @@ byId('detail').addEventListener('click', event => {
   if (event.target === byId('detail')) byId('detail').close(); // beside it
 });
 byId('detail').addEventListener('close', () => {
+  if (byId('detail').open || !detail) return; // it was opened again meanwhile
   const tr = services.get(detail.name)?.tables.get(detail.key)?.rows.get(detail.id)?.tr;
   detail = null;
   byId('detail-body').replaceChildren();
