@@ -39,7 +39,10 @@ func openTab(t *testing.T, url string) *tab {
 	t.Helper()
 	timed, cancel := context.WithTimeout(context.Background(), 4*patience)
 	t.Cleanup(cancel)
-	ctx, cancel := chromedp.NewContext(timed, chromedp.WithAllocatorOptions(chromedp.ExecPath(chromium(t))))
+	ctx, cancel := chromedp.NewContext(timed, chromedp.WithAllocatorOptions(
+		chromedp.ExecPath(chromium(t)),
+		chromedp.NoSandbox, // containers have none to offer, and the page is ours
+	))
 	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx}
 	t.Cleanup(func() {

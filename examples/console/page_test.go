@@ -25,8 +25,15 @@ func serve(t *testing.T, c *catalog) *httptest.Server {
 	return server
 }
 
+// answer is what a server says. Its body is closed with the test.
+type answer struct {
+	status int
+	header http.Header
+	body   io.Reader
+}
+
 // open asks for a path, at the host named.
-func open(t *testing.T, server *httptest.Server, path, host string) *http.Response {
+func open(t *testing.T, server *httptest.Server, path, host string) answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
@@ -36,7 +43,7 @@ func open(t *testing.T, server *httptest.Server, path, host string) *http.Respon
 	response, err := server.Client().Do(request)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = response.Body.Close() })
-	return response
+	return answer{response.StatusCode, response.Header, response.Body}
 }
 
 func TestPageIsTheDocumentWithAStrictPolicy(t *testing.T) {
@@ -44,17 +51,17 @@ func TestPageIsTheDocumentWithAStrictPolicy(t *testing.T) {
 	server := serve(t, newCatalog(newClock().now))
 	for path, kind := range map[string]string{"/": "text/html", "/app.js": "text/javascript", "/style.css": "text/css", "/icon.svg": "image/svg+xml"} {
 		response := open(t, server, path, "")
-		require.Equal(t, http.StatusOK, response.StatusCode, path)
-		require.Contains(t, response.Header.Get("Content-Type"), kind)
-		require.Equal(t, "nosniff", response.Header.Get("X-Content-Type-Options"))
-		csp := response.Header.Get("Content-Security-Policy")
+		require.Equal(t, http.StatusOK, response.status, path)
+		require.Contains(t, response.header.Get("Content-Type"), kind)
+		require.Equal(t, "nosniff", response.header.Get("X-Content-Type-Options"))
+		csp := response.header.Get("Content-Security-Policy")
 		require.Contains(t, csp, "default-src 'none'")
 		require.NotContains(t, csp, "unsafe")
-		body, err := io.ReadAll(response.Body)
+		body, err := io.ReadAll(response.body)
 		require.NoError(t, err)
 		require.NotContains(t, strings.ReplaceAll(string(body), "http://www.w3.org/2000/svg", ""), "http", "nothing comes from elsewhere")
 	}
-	require.Equal(t, http.StatusNotFound, open(t, server, "/page.go", "").StatusCode)
+	require.Equal(t, http.StatusNotFound, open(t, server, "/page.go", "").status)
 }
 
 func TestPageIsNotShownUnderAStrangersName(t *testing.T) {
@@ -67,7 +74,7 @@ func TestPageIsNotShownUnderAStrangersName(t *testing.T) {
 		"evil.example:8090": http.StatusForbidden,
 		"10.0.0.1":          http.StatusForbidden,
 	} {
-		require.Equal(t, want, open(t, server, "/events", host).StatusCode, host)
+		require.Equal(t, want, open(t, server, "/events", host).status, host)
 	}
 }
 
@@ -76,7 +83,7 @@ func TestStreamBeginsWithAllThereIsAndGoesOnWithChanges(t *testing.T) {
 	c := newCatalog(newClock().now)
 	c.Notify(added(t, provider("10.0.0.1:20000", "")))
 	server := serve(t, c)
-	lines := bufio.NewReader(open(t, server, "/events", "").Body)
+	lines := bufio.NewReader(open(t, server, "/events", "").body)
 	next := func() (m message) {
 		t.Helper()
 		for {

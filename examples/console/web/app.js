@@ -268,6 +268,7 @@ function showCounts(total) {
 }
 
 function showEmpty(total, shown) {
+  byId('tools').hidden = total === 0;
   byId('empty').hidden = shown > 0 || !link.about;
   if (byId('empty').hidden) return;
   const { etcd, root } = link.about;
@@ -283,15 +284,23 @@ function showEmpty(total, shown) {
     say('Nothing matches', onlyAttention && !byId('filter').value ? 'All services have providers, and none is disabled.' : 'The filter looks at names, addresses, applications and all parameters.');
   } else if (link.loaded) {
     if (local) say(`No service in ${root} yet`, 'A provider appears here as soon as it is registered. To start one:', 'go run ./examples/provider -name one');
-    else say(`No service in ${root} yet`, `A provider appears here as soon as it is registered: one with a registry etcdv3 at ${etcd} and the group ${root.slice(root.lastIndexOf('/') + 1)}.`);
+    else say(`No service in ${root} yet`, 'A provider appears here as soon as it is registered. It needs in its configuration:', registryConfig(etcd, root));
   } else if (link.etcd?.status === 'refuses') {
     say('etcd refuses to be read', 'The message above says why. A user is given by -username, and its password by the variable ETCD_PASSWORD.');
   } else if (link.etcd?.status === 'silent') {
     if (local) say(`Waiting for etcd at ${etcd}`, 'It does not answer. This page goes on by itself when it does. The quickstart starts an etcd there, with some services:', 'go run ./examples/quickstart -keep');
-    else say(`Waiting for etcd at ${etcd}`, 'It does not answer. This page goes on by itself when it does.');
+    else say(`Waiting for etcd at ${etcd}`, 'It does not answer. Start it, and this page goes on by itself. Is it elsewhere? Then start the console with:', 'go run ./examples/console -etcd host:port');
   } else {
     say('Reading …', `from etcd at ${etcd}`);
   }
+}
+
+// registryConfig is what a service has to have in its YAML to be seen here.
+function registryConfig(etcd, root) {
+  const parts = root.split('/').slice(1);
+  const group = parts.pop();
+  return ['dubbo:', '  registries:', '    etcd:', '      protocol: etcdv3', '      registry-type: interface', `      address: ${etcd}`,
+    group === 'dubbo' ? '' : `      group: ${group}`, parts.length ? `      namespace: ${parts.join('/')}` : ''].filter(Boolean).join('\n');
 }
 
 function showLink() {
