@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -51,6 +52,10 @@ func serveEtcd(dir, port string) error {
 	if err != nil {
 		return err
 	}
+	go func() { // ends with the test, however that ends
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
 	etcd, err := localetcd.Start(dir, n)
 	if err != nil {
 		return err
@@ -89,10 +94,12 @@ func (e *etcdServer) start() {
 	e.cmd = exec.Command(os.Args[0])
 	e.cmd.Env = append(os.Environ(), etcdDir+"="+e.dir, etcdPort+"="+strconv.Itoa(e.port))
 	e.cmd.Stderr = os.Stderr
+	_, err := e.cmd.StdinPipe() // it ends with this process
+	require.NoError(e.t, err)
 	require.NoError(e.t, e.cmd.Start())
 	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
 	defer cancel()
-	_, err := e.client.Get(ctx, "/")
+	_, err = e.client.Get(ctx, "/")
 	require.NoError(e.t, err)
 }
 
