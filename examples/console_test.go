@@ -15,7 +15,8 @@ import (
 )
 
 func TestConsoleShowsTheQuickstartByTheCommandThatItPrints(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir()) // for dubbo-go's log, which stays
+	binary(t, "quickstart")         // all programs are built, and stay, outside of the
+	t.Setenv("TMPDIR", t.TempDir()) // directory for dubbo-go's log
 	quickstart := start(t, "quickstart", "-keep")
 	const command = "go run ./examples/console"
 	quickstart.requireLineFrom(0, command)
