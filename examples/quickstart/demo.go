@@ -25,10 +25,11 @@ const (
 
 // demo is what the steps work on.
 type demo struct {
-	ctx  context.Context
-	step int
-	dir  string   // etcd's data
-	log  *os.File // what dubbo-go says, in all processes
+	ctx   context.Context
+	keeps bool // it goes on after the last step
+	step  int
+	dir   string   // etcd's data
+	log   *os.File // what dubbo-go says, in all processes
 
 	etcd      *process
 	view      *clientv3.Client // to look at the keys; dubbo-go has connections of its own
@@ -36,7 +37,7 @@ type demo struct {
 	greeter   *greeter.Client
 }
 
-func newDemo(ctx context.Context) (*demo, error) {
+func newDemo(ctx context.Context, keep bool) (*demo, error) {
 	dir, err := os.MkdirTemp("", "etcdv3-quickstart-")
 	if err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func newDemo(ctx context.Context) (*demo, error) {
 		_ = os.Remove(dir)
 		return nil, err
 	}
-	return &demo{ctx: ctx, dir: dir, log: log, providers: map[string]*process{}}, nil
+	return &demo{ctx: ctx, keeps: keep, dir: dir, log: log, providers: map[string]*process{}}, nil
 }
 
 // begin starts a step.
@@ -60,7 +61,7 @@ func say(format string, args ...any) { fmt.Printf("    "+format+"\n", args...) }
 
 func (d *demo) startEtcd() error {
 	d.begin("Start etcd.")
-	port, err := freePort()
+	port, err := d.etcdPort()
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,22 @@ func (d *demo) startEtcd() error {
 	}
 	say("process %d, listens on %s", d.etcd.cmd.Process.Pid, d.etcd.address())
 	say("(what dubbo-go logs is in %s)", d.log.Name())
+	if d.keeps {
+		say("To watch all this on a web page, run in another terminal:")
+		say("  %s", d.consoleCommand())
+	}
 	return nil
+}
+
+// etcdPort is the usual port of etcd, if the user may want to look around and
+// nobody has it, or else any port.
+func (d *demo) etcdPort() (int, error) {
+	if d.keeps {
+		if port, err := freePort(usualPort); err == nil {
+			return port, nil
+		}
+	}
+	return freePort(anyPort)
 }
 
 func (d *demo) startProviders() error {
@@ -99,7 +115,7 @@ func (d *demo) startProviders() error {
 }
 
 func (d *demo) startProvider(name string) error {
-	port, err := freePort()
+	port, err := freePort(anyPort)
 	if err != nil {
 		return err
 	}
@@ -248,9 +264,21 @@ func (d *demo) restartEtcd() error {
 
 // keep shows how to look around, until Ctrl-C.
 func (d *demo) keep() {
-	say("etcd, C and D go on until Ctrl-C. Look at the keys, or delete some and see them come back:")
-	say("  etcdctl --endpoints %s get --prefix /dubbo --keys-only", d.etcd.address())
+	say("etcd, C and D go on until Ctrl-C. To see on a web page what is registered:")
+	say("  %s", d.consoleCommand())
+	say("Look at the keys, or delete some and see them come back:")
+	say("  etcdctl%s get --prefix /dubbo --keys-only", option("--endpoints", d.etcd))
 	<-d.ctx.Done()
+}
+
+func (d *demo) consoleCommand() string { return "go run ./examples/console" + option("-etcd", d.etcd) }
+
+// option tells a program where etcd is, if that is not where it looks anyway.
+func option(name string, etcd *process) string {
+	if etcd.port == usualPort {
+		return ""
+	}
+	return " " + name + " " + etcd.address()
 }
 
 func (d *demo) close() {

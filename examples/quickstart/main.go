@@ -7,7 +7,9 @@
 //
 //	go run ./examples/quickstart
 //
-// With -keep it goes on until Ctrl-C, to look around with etcdctl.
+// With -keep it goes on until Ctrl-C, to look around with examples/console or
+// etcdctl. Its etcd is at 127.0.0.1:2379 then, where those look, unless there is
+// one already.
 package main
 
 import (
@@ -51,7 +53,7 @@ func main() {
 
 func run(ctx context.Context, keep bool) error {
 	started := time.Now()
-	d, err := newDemo(ctx)
+	d, err := newDemo(ctx, keep)
 	if err != nil {
 		return err
 	}

@@ -97,8 +97,14 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+const (
+	anyPort   = 0
+	usualPort = 2379 // of etcd
+)
+
+// freePort returns the port that is wanted, if nobody has it.
+func freePort(wanted int) (int, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(wanted)))
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}

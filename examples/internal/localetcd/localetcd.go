@@ -29,6 +29,7 @@ type Server struct {
 func Start(dir string, port int) (*Server, error) {
 	cfg := embed.NewConfig()
 	cfg.Dir = dir
+	cfg.BcryptCost = 4 // the least: passwords are tried out here, not kept
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	clients := []url.URL{{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}}
 	peers := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}} // there are none

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEtcdThatRefusesIsToldFromOneThatIsAway(t *testing.T) {
+	t.Parallel()
+	const secret = "s3cr3t"
+	etcd := newEtcd(t)
+	requireStatus := func(want etcdStatus, username, password string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		c := config{etcd: etcd.address(), group: "dubbo", username: username, password: password, askEvery: 50 * time.Millisecond}
+		askEtcd(ctx, c, func(s etcdStatus, reason string) {
+			require.NotContains(t, reason, secret)
+			require.Equal(t, s == refuses, reason != "", "a refusal has a reason: %q", reason)
+			if s == want {
+				cancel()
+			}
+		})
+		require.ErrorIs(t, ctx.Err(), context.Canceled, "etcd has not become %q", want)
+	}
+
+	requireStatus(silent, "", "")
+	requireStatus(silent, "root", secret)
+	etcd.start()
+	requireStatus(answers, "", "")
+
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err := etcd.client.UserAdd(ctx, "root", secret)
+	require.NoError(t, err)
+	_, err = etcd.client.UserGrantRole(ctx, "root", "root")
+	require.NoError(t, err)
+	_, err = etcd.client.AuthEnable(ctx)
+	require.NoError(t, err)
+	requireStatus(refuses, "", "")
+	requireStatus(refuses, "root", "wrong")
+	requireStatus(answers, "root", secret)
+}
