@@ -9,6 +9,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/configcenter"
 )
 
@@ -35,5 +36,7 @@ func (configCenters) GetDynamicConfiguration(u *common.URL) (config_center.Dynam
 		// The group is in the key of each configuration; rules have one of their own.
 		Root:    joinPath(cmp.Or(s.namespace, config_center.DefaultGroup), "config"),
 		Timeout: s.timeout,
+
+		OverridesChanged: cluster.OverridesChanged,
 	}), nil
 }

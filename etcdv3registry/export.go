@@ -5,6 +5,7 @@ package etcdv3registry
 import (
 	"maps"
 	"reflect"
+	"slices"
 	"sync"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -35,7 +36,8 @@ type export struct {
 // origin is what a provider would export if there were no rules. It outlives a
 // subscription: the framework subscribes again with everything it exports.
 type origin struct {
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex        // guards what follows
+	first      map[string]string // as it was exported first
 	params     map[string]string
 	overridden map[string]bool // names of parameters; what is exported says nothing about params here
 }
@@ -50,8 +52,28 @@ func newExport(u *common.URL, l registry.NotifyListener, o *origin) *export {
 	for name := range o.overridden {
 		params[name] = o.params[name]
 	}
+	if o.first == nil {
+		o.first = params
+	}
 	o.params = params
 	return &export{NotifyListener: l, url: u, origin: o}
+}
+
+// restore has parameters be again what they were at first: what has set them
+// since has gone, or sets them again.
+func (o *origin) restore(names []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.params = maps.Clone(o.params)
+	if o.overridden == nil {
+		o.overridden = map[string]bool{}
+	}
+	for _, name := range names {
+		if !slices.Contains(aboutRule, name) {
+			o.params[name] = o.first[name]
+			o.overridden[name] = true
+		}
+	}
 }
 
 func paramsOf(u *common.URL) map[string]string {

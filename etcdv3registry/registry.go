@@ -39,6 +39,7 @@ type Registry struct {
 	registered    map[string]lease.Key // by slot
 	subscriptions map[subscriptionID]subscribed
 	origins       map[string]*origin // of providers that listen to overrides, by exportKey
+	deaf          func()             // ends what OnOverrides began; nil before the first use
 }
 
 // newRegistry is the framework's factory. The framework calls it for every
@@ -83,8 +84,26 @@ func (r *Registry) useLocked() (*cluster.Cluster, error) {
 	}
 	if r.cluster == nil {
 		r.cluster = cluster.Acquire(r.settings.cluster)
+		r.deaf = r.cluster.OnOverrides(r.overridesChanged)
 	}
 	return r.cluster, nil
+}
+
+// overridesChanged is called when dynamic overrides, those of a config center,
+// have changed. The framework applies them to what it is told next, and forgets
+// what a provider was before: so references are told again what there is, and
+// providers what they were.
+func (r *Registry) overridesChanged(before []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, o := range r.origins {
+		o.restore(before)
+	}
+	for _, s := range r.subscriptions {
+		if s.governed {
+			s.Again()
+		}
+	}
 }
 
 // Destroy ends the subscriptions and deletes what this registry registered,
@@ -117,6 +136,7 @@ func (r *Registry) Destroy() {
 	if c == nil {
 		return
 	}
+	r.deaf()
 	ctx, cancel := c.Waiting(r.settings.timeout)
 	defer cancel()
 	var err error

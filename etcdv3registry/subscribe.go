@@ -28,7 +28,8 @@ type subscriptionID struct {
 // subscribed is a subscription and what it has in the cache file, if anything.
 type subscribed struct {
 	*listener.Subscription
-	cached *cachedList
+	cached   *cachedList
+	governed bool // the listener is a provider or a reference of the framework
 }
 
 func (s subscribed) close() {
@@ -143,7 +144,7 @@ func (r *Registry) subscription(u *common.URL, l registry.NotifyListener) (s *li
 	}
 	told := r.adaptLocked(u, l, &view)
 	s = c.Watches.Subscribe(q.prefixes(r.settings.root()), view, told)
-	r.subscriptions[id] = subscribed{s, cached}
+	r.subscriptions[id] = subscribed{s, cached, view.Whole != nil}
 	return s, true, nil
 }
 

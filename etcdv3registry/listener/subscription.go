@@ -61,6 +61,7 @@ type Subscription struct {
 
 	start  sync.Once
 	end    sync.Once
+	again  chan struct{} // a value has everything told again
 	stop   chan struct{} // closed by Close
 	closed atomic.Bool   // set by Close: the listener is not called any more
 
@@ -79,6 +80,7 @@ func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener)
 		feed:     h.Open(prefixes...),
 		view:     view,
 		listener: l,
+		again:    make(chan struct{}, 1),
 		stop:     make(chan struct{}),
 		things:   map[string]thing{},
 	}
@@ -132,6 +134,8 @@ func (s *Subscription) Start(patience time.Duration) {
 					s.deliver()
 				case <-impatient.C:
 					s.LoadCached()
+				case <-s.again:
+					s.tellAgain()
 				case <-s.stop:
 					return
 				case <-s.hub.ctx.Done():
@@ -140,6 +144,23 @@ func (s *Subscription) Start(patience time.Duration) {
 			}
 		})
 	})
+}
+
+// Again has the listener told the complete list that it knows once more, in the
+// background, after Start and a first delivery.
+func (s *Subscription) Again() {
+	select {
+	case s.again <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Subscription) tellAgain() {
+	s.delivery.Lock()
+	defer s.delivery.Unlock()
+	if s.told && !s.closed.Load() {
+		s.notifyAll(nil)
+	}
 }
 
 // Close ends the subscription: once it has returned the listener is not told

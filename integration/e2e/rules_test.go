@@ -5,7 +5,6 @@ package e2e_test
 import (
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"testing"
 
@@ -131,24 +130,72 @@ func TestConfiguratorChangesARunningProviderAndItsConsumers(t *testing.T) {
 	a, b := start(t, provider(t, etcd, "a", long)), startServing(t, governed(etcd, provider(t, etcd, "b", long)))
 	c := start(t, consumer(etcd, long))
 	awaitCalls(t, c, greet, a, b)
+	awaitParamOf(t, etcd, b, "timeout", "")
 	c.reset()
 
+	for range 2 {
+		putRule(t, etcd, "b.configurators", tagging("b", "gray", "2500"))
+		awaitCalls(t, c, greet, a)
+		awaitParamOf(t, etcd, b, "timeout", "2500")
+		putRule(t, etcd, "b.configurators", tagging("b", "gray", "2600"))
+		awaitParamOf(t, etcd, b, "timeout", "2600")
+		deleteRule(t, etcd, "b.configurators")
+		awaitCalls(t, c, greet, a, b)
+		awaitParamOf(t, etcd, b, "timeout", "")
+	}
 	putRule(t, etcd, "b.configurators", tagging("b", "gray", "2500"))
 	awaitCalls(t, c, greet, a)
-	awaitParamOf(t, etcd, b, "timeout", "2500")
-	putRule(t, etcd, "b.configurators", tagging("b", "", "2600"))
+	putRule(t, etcd, "b.configurators", tagging("somebody-else", "gray", "2500"))
 	awaitCalls(t, c, greet, a, b)
-	awaitParamOf(t, etcd, b, "timeout", "2600")
+	awaitParamOf(t, etcd, b, "timeout", "")
 	requireNoFailure(t, c)
+}
 
-	// dubbo-go is told of the deletion, but does not take back what the override
-	// has changed: it has put that into the provider's URL.
-	deleteRule(t, etcd, "b.configurators")
-	eventually(t, func() string { return "b was not told" }, func() bool {
-		log, err := os.ReadFile(b.log())
-		require.NoError(t, err)
-		return strings.Contains(string(log), "notification of overriding rule, type=delete")
-	})
+// weighting is a rule of an application for how often it calls one provider.
+// dubbo-go compares the key in it with the provider's application.
+func weighting(provider, weight string) string {
+	return fmt.Sprintf(`configVersion: v2.7
+scope: application
+key: "*"
+enabled: true
+configs:
+  - addresses: ["0.0.0.0:0"]
+    providerAddresses: [%q]
+    parameters: {weight: %q}
+`, provider, weight)
+}
+
+func TestConfiguratorOfAConsumerRoutesIt(t *testing.T) {
+	t.Parallel()
+	// By interface dubbo-go's default weight is 0, which is evenly if all have it;
+	// by application it is 100.
+	for level, only := range map[string]func(one, other *process) string{
+		"by interface":   func(one, _ *process) string { return weighting(one.Address, "100") },
+		"by application": func(_, other *process) string { return weighting(other.Address, "0") },
+	} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			etcd := etcdtest.Start(t)
+			typed := func(s spec) spec {
+				if level == "by application" {
+					return application(s)
+				}
+				return s
+			}
+			a, b := start(t, typed(provider(t, etcd, "a", long))), start(t, typed(provider(t, etcd, "b", long)))
+			c := start(t, typed(governed(etcd, consumer(etcd, long))))
+			awaitCalls(t, c, greet, a, b)
+			c.reset()
+			const key = "consumer.configurators"
+			putRule(t, etcd, key, only(b, a))
+			awaitCalls(t, c, greet, b)
+			putRule(t, etcd, key, only(a, b))
+			awaitCalls(t, c, greet, a)
+			deleteRule(t, etcd, key)
+			awaitCalls(t, c, greet, a, b)
+			requireNoFailure(t, c)
+		})
+	}
 }
 
 func awaitParamOf(t *testing.T, etcd *etcdtest.Server, p *process, name, want string) {

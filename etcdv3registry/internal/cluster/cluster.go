@@ -37,7 +37,9 @@ type Cluster struct {
 	dialing  chan struct{} // held by the one who connects
 	observer observer
 	running  sync.WaitGroup // the monitor
-	checks   checks
+
+	reconnected callbacks[struct{}]
+	overrides   callbacks[[]string]
 }
 
 // table holds the clusters in use.
@@ -86,11 +88,11 @@ func newCluster(cfg Config) *Cluster {
 		// store than what was listed is from: wiped, or restored from a backup.
 		c.Watches.Check()
 		c.Lease.Check()
-		c.checks.run()
+		c.reconnected.call(struct{}{})
 	}
 	c.observer.keeping = func() {
 		c.Lease.Check()
-		c.checks.run()
+		c.reconnected.call(struct{}{})
 	}
 	return c
 }
@@ -126,17 +128,21 @@ func (c *Cluster) Release(ctx context.Context) error {
 // process are gone, while what watches goes on watching. It is for a process
 // that is about to end.
 func Shutdown(ctx context.Context) {
-	table.mu.Lock()
-	clusters := make([]*Cluster, 0, len(table.byID))
-	for _, c := range table.byID {
-		clusters = append(clusters, c)
-	}
-	table.mu.Unlock()
-	for _, c := range clusters {
+	for _, c := range inUse() {
 		if err := c.Lease.Close(ctx); err != nil {
 			logger.Warnf("[etcdv3] %v", err)
 		}
 	}
+}
+
+func inUse() []*Cluster {
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	clusters := make([]*Cluster, 0, len(table.byID))
+	for _, c := range table.byID {
+		clusters = append(clusters, c)
+	}
+	return clusters
 }
 
 // Waiting returns a context for a call of the framework that waits for etcd:
@@ -170,6 +176,8 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
 	}
 	c.client.Store(client)
-	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, c.checks.run) })
+	c.running.Go(func() {
+		monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, func() { c.reconnected.call(struct{}{}) })
+	})
 	return client, nil
 }

@@ -27,6 +27,10 @@ type Config struct {
 	Cluster cluster.Config
 	Root    string        // what every key begins with: "/dubbo/config"
 	Timeout time.Duration // how long a call of the framework waits for etcd
+	// OverridesChanged is called when listeners have been told of other overrides
+	// (configurators) than before, with the names of the parameters that those
+	// before set. Nil: nobody is interested.
+	OverridesChanged func(before []string)
 }
 
 // Center is a config_center.DynamicConfiguration. Its methods may be called
@@ -41,6 +45,7 @@ type Center struct {
 	listeners map[listenerID]*subscription
 	started   map[string]string // what GetProperties returned, by key, until somebody listens to it
 	closed    bool
+	overrides overrides
 }
 
 var _ config_center.DynamicConfiguration = (*Center)(nil)
@@ -233,6 +238,7 @@ func (c *Center) Close() error {
 	for _, s := range listeners {
 		s.Close()
 	}
+	c.overrides.close()
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeout)
 	defer cancel()
 	return c.cluster.Close(ctx)

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/metrics"
 	metricsConfigCenter "dubbo.apache.org/dubbo-go/v3/metrics/config_center"
@@ -58,7 +59,7 @@ func (c *Center) add(id listenerID, key, group string) error {
 	if c.closed || c.listeners[id] != nil {
 		return nil
 	}
-	s := &subscription{Follower: follower.Open(cl.Watches, watched(id.path), id.path), key: key, group: group, listener: id.listener}
+	s := &subscription{Follower: follower.Open(cl.Watches, watched(id.path), id.path), center: c, key: key, group: group, listener: id.listener}
 	s.told = c.started[id.path]
 	delete(c.started, id.path)
 	c.listeners[id] = s
@@ -113,6 +114,7 @@ func (c *Center) known(path string) (value string, ok bool) {
 // subscription is what one listener is told of one key.
 type subscription struct {
 	*follower.Follower
+	center     *Center
 	key, group string // as the listener knows it
 	listener   config_center.ConfigurationListener
 	told       string // last; belongs to the follower's goroutine
@@ -133,6 +135,9 @@ func (s *subscription) tell(state follower.State) {
 	}
 	metrics.Publish(metricsConfigCenter.NewIncMetricEvent(s.key, s.group, action, "etcdv3"))
 	s.listener.Process(&config_center.ConfigChangeEvent{Key: s.key, Value: now, ConfigType: action})
+	if strings.HasSuffix(s.key, constant.ConfiguratorSuffix) && s.center.cfg.OverridesChanged != nil {
+		s.center.overrides.changed(namesIn(s.center.Parser(), before), s.center.cfg.OverridesChanged)
+	}
 }
 
 // valueIn is what a listener is told; nothing is "".

@@ -48,6 +48,7 @@ type Discovery struct {
 	asked      map[string]*asked    // by application
 	listening  map[registry.ServiceInstancesChangedListener]*listening
 	cache      *cache // nil: there is none, or it has not been used yet
+	deaf       func() // ends what OnOverrides began; nil: nobody listens
 }
 
 var _ registry.ServiceDiscovery = (*Discovery)(nil)
@@ -196,9 +197,12 @@ func (d *Discovery) Destroy() error {
 	d.destroyed = true
 	names, asked, listening := d.registered, d.asked, d.listening
 	d.registered, d.asked, d.listening = nil, nil, nil
-	cache := d.cache
+	cache, deaf := d.cache, d.deaf
 	d.mu.Unlock()
 
+	if deaf != nil {
+		deaf()
+	}
 	for _, l := range listening {
 		l.close()
 	}

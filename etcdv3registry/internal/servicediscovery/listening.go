@@ -24,7 +24,7 @@ type listening struct {
 	end       sync.Once
 	running   sync.WaitGroup
 
-	applications map[string]bool // guarded by Discovery.mu
+	applications map[string]chan struct{} // a value has everything told again; guarded by Discovery.mu
 }
 
 // AddListener tells the listener of every change of the instances of the
@@ -46,21 +46,40 @@ func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) erro
 	if err != nil || d.destroyed {
 		return fmt.Errorf("etcdv3 service discovery: listen: %w", cluster.ErrClosed)
 	}
+	if d.deaf == nil {
+		d.deaf = c.OnOverrides(func([]string) { d.tellAgain() })
+	}
 	known := d.listening[l]
 	if known == nil {
-		known = &listening{discovery: d, listener: l, stop: make(chan struct{}), applications: map[string]bool{}}
+		known = &listening{discovery: d, listener: l, stop: make(chan struct{}), applications: map[string]chan struct{}{}}
 		d.listening[l] = known
 	}
 	for _, application := range names {
-		if known.applications[application] {
+		if known.applications[application] != nil {
 			continue
 		}
-		known.applications[application] = true
+		again := make(chan struct{}, 1)
+		known.applications[application] = again
 		v := newView(c.Watches, d.prefix(application))
 		a := d.asked[application]
-		known.running.Go(func() { known.run(application, v, a) })
+		known.running.Go(func() { known.run(application, v, a, again) })
 	}
 	return nil
+}
+
+// tellAgain has all listeners told again what there is: the framework applies
+// the overrides of a config center to what it is told next.
+func (d *Discovery) tellAgain() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.listening {
+		for _, again := range l.applications {
+			select {
+			case again <- struct{}{}:
+			default:
+			}
+		}
+	}
 }
 
 func applicationsOf(l registry.ServiceInstancesChangedListener) ([]string, error) {
@@ -105,21 +124,27 @@ func (l *listening) close() {
 
 // run tells the listener of one application until close. What a has was
 // returned to whoever listens now.
-func (l *listening) run(application string, v *view, a *asked) {
+func (l *listening) run(application string, v *view, a *asked, again <-chan struct{}) {
 	defer v.feed.Close()
 	known := 0 // instances that the listener knows
 	if a != nil {
 		known = a.returned()
 	}
-	for first := true; ; first = false {
+	for first := true; ; {
 		select {
 		case <-l.stop:
 			return
+		case <-again:
+			if !first && known == len(v.all) { // it was told all of them
+				l.tell(application, v.instances())
+			}
+			continue
 		case <-v.feed.Changed():
 		}
 		changed := v.update()
 		if first {
 			changed = a == nil || !a.isCurrent(v.feed.Revision()) // asked for after the view is up to date
+			first = false
 		}
 		switch {
 		case !changed:

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import "sync"
+
+// OnReconnect has f called when requests go over a new connection or a new
+// stream: what is behind it may lack what was there (a store that was emptied,
+// or restored from a backup). f is called from any goroutine and must not block;
+// after undo it may be called once more, by somebody who is about to.
+func (c *Cluster) OnReconnect(f func()) (undo func()) {
+	return c.reconnected.add(func(struct{}) { f() })
+}
+
+// OnOverrides has f called when the framework has been told of other dynamic
+// overrides than before, with the names of the parameters that those before set.
+// What holds for f of OnReconnect holds here.
+func (c *Cluster) OnOverrides(f func(before []string)) (undo func()) {
+	return c.overrides.add(f)
+}
+
+// OverridesChanged calls what was given to OnOverrides, of all clusters of this
+// process: the config center's need not be the registry's.
+func OverridesChanged(before []string) {
+	for _, c := range inUse() {
+		c.overrides.call(before)
+	}
+}
+
+// callbacks is what is called on one occasion.
+type callbacks[T any] struct {
+	mu  sync.Mutex // guards what follows
+	all map[*func(T)]struct{}
+}
+
+func (c *callbacks[T]) add(f func(T)) (undo func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = map[*func(T)]struct{}{}
+	}
+	c.all[&f] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.all, &f)
+	}
+}
+
+func (c *callbacks[T]) call(with T) {
+	c.mu.Lock()
+	all := make([]*func(T), 0, len(c.all))
+	for f := range c.all {
+		all = append(all, f)
+	}
+	c.mu.Unlock()
+	for _, f := range all {
+		(*f)(with)
+	}
+}
