@@ -4,6 +4,7 @@ package etcdv3registry
 
 import (
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -13,16 +14,18 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 )
 
-// isAdmin reports whether a subscription is dubbo-admin's to everything.
-func isAdmin(u *common.URL) bool {
-	return u.Protocol == "admin" && u.Service() == constant.AnyValue
+// isAdmin reports whether a listener to everything is dubbo-admin's. It is the
+// one that is no pointer: dubbo-admin keeps what it is told in variables of its
+// package. Others with that URL are told of changes as everybody is.
+func isAdmin(u *common.URL, l registry.NotifyListener) bool {
+	return u.Protocol == "admin" && u.Service() == constant.AnyValue && reflect.TypeOf(l).Kind() == reflect.Struct
 }
 
 // admin tells dubbo-admin about everything. It takes no notice of what happened
 // to a URL, as in Java, where a listener is told what there is of a category of
 // an interface or, by a URL of the protocol empty, that there is nothing; and
 // what it is told last counts. So after what is gone it is told of what is left,
-// or that nothing is. A listener that does take notice learns nothing from that.
+// or that nothing is.
 type admin struct {
 	registry.NotifyListener
 	root string

@@ -162,7 +162,7 @@ func (r *Registry) adaptLocked(u *common.URL, l registry.NotifyListener, view *l
 			r.origins[key] = &origin{}
 		}
 		return newExport(u, l, r.origins[key])
-	case isAdmin(u):
+	case isAdmin(u, l):
 		return newAdmin(r.settings.root(), u, l, view.Read)
 	default:
 		return l

@@ -286,13 +286,16 @@ func (c *chaos) sharingDifference() string {
 		if n := p.proxy.Open(); n != 1 {
 			return fmt.Sprintf("process %d has %d connections", p.number, n)
 		}
-		prefixes := map[string]bool{}
+		prefixes := map[string]int{} // and watches: one a category
 		for _, m := range p.members {
 			for _, s := range m.subscribed {
-				prefixes[s.service+" "+s.url.GetParam("category", "")] = true
+				category := s.url.GetParam("category", "")
+				prefixes[s.service+" "+category] = len(strings.Split(category, ","))
 			}
 		}
-		watches += len(prefixes)
+		for _, n := range prefixes {
+			watches += n
+		}
 		streams++ // the client may keep one that has no watches any more, see touch
 	}
 	m := c.etcd.Metrics()

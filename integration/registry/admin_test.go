@@ -108,6 +108,7 @@ func TestASubscriptionToEverythingIsOneWatchOfAllInterfacesPresentAndFuture(t *t
 				}
 			}
 			l.requireKeys(t, want)
+			l.requireNoFaults(t)
 			requireWatchers(t, etcd, 1)
 			require.NoError(t, r.UnSubscribe(u, l))
 			requireWatchers(t, etcd, 0)
