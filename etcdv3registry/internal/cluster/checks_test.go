@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestOnReconnectCallsEachUntilItIsUndone(t *testing.T) {
+	var c Cluster
+	c.checks.run() // nobody wants to know
+	first, second := 0, 0
+	undo := c.OnReconnect(func() { first++ })
+	c.OnReconnect(func() { second++ })
+	c.checks.run()
+	undo()
+	undo()
+	c.checks.run()
+	assert.Equal(t, 1, first)
+	assert.Equal(t, 2, second)
+}
