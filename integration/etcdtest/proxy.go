@@ -15,6 +15,7 @@ import (
 type Proxy struct {
 	t      testing.TB
 	addr   string
+	listen string // addr, or its port on every address
 	target string
 	work   sync.WaitGroup // the accept loop and each connection's goroutines
 
@@ -29,9 +30,24 @@ type Proxy struct {
 // ends. Where nothing listens at target, its connections are closed at once.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
+	addr := reserveAddr(t)
+	return newProxy(t, addr, addr, target)
+}
+
+// NewProxyForMany is NewProxy, but of a proxy that listens on every address, so
+// also on those that [Loopback] makes of its Addr.
+func NewProxyForMany(t testing.TB, target string) *Proxy {
+	t.Helper()
+	addr := reserveAddr(t)
+	return newProxy(t, addr, everywhere(addr), target)
+}
+
+func newProxy(t testing.TB, addr, listen, target string) *Proxy {
+	t.Helper()
 	p := &Proxy{
 		t:      t,
-		addr:   reserveAddr(t),
+		addr:   addr,
+		listen: listen,
 		target: target,
 		links:  make(map[*link]struct{}),
 		thawed: make(chan struct{}),
@@ -85,7 +101,7 @@ func (p *Proxy) Restore() {
 	if p.listener != nil {
 		return
 	}
-	listener, err := net.Listen("tcp", p.addr)
+	listener, err := net.Listen("tcp", p.listen)
 	if err != nil {
 		p.t.Errorf("restore the proxy: %v", err)
 		return
