@@ -66,13 +66,18 @@ func newServer(t testing.TB, name string, cfg config) *Server {
 	return s
 }
 
-// cleanup ends the process and shows its log if the test has failed.
-func (s *Server) cleanup() {
+// end ends the process, whether it runs or not.
+func (s *Server) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proc != nil {
 		s.proc.kill()
 	}
+}
+
+// cleanup ends the process and shows its log if the test has failed.
+func (s *Server) cleanup() {
+	s.end()
 	if s.t.Failed() {
 		s.t.Logf("the last lines of %s (%s):\n%s", s.name, s.client, tail(s.logPath()))
 	}
