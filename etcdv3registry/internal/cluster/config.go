@@ -28,7 +28,8 @@ type Config struct {
 
 	Session time.Duration // TTL of the lease; etcd counts in seconds, a fraction is rounded up
 	Timeout time.Duration // of one request, and of an attempt to connect
-	// SyncEndpoints asks etcd for its members' client addresses, and uses those.
+	// SyncEndpoints asks etcd for its members' client addresses, and uses those
+	// as well.
 	SyncEndpoints bool
 	Retry         retry.Policy // of requests whose answer somebody waits for
 }
