@@ -3,6 +3,7 @@
 package etcdtest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,4 +56,32 @@ func TestStoppedClusterStartsTogether(t *testing.T) {
 	c.Start()
 
 	require.Equal(t, "value", get(t, c.Members[2].Client(), "key"))
+}
+
+func TestAllMembersOfAClusterCanBeReplaced(t *testing.T) {
+	t.Parallel()
+	c := StartCluster(t, 3)
+	put(t, c.NewClient(nil), "key", "value")
+	first := c.Endpoints()
+	for _, old := range slices.Clone(c.Members) {
+		added := c.Add()
+		require.Equal(t, "value", get(t, added.Client(), "key"))
+		c.Remove(old)
+		require.False(t, old.running())
+	}
+	require.Len(t, c.Members, 3)
+	for _, endpoint := range c.Endpoints() {
+		require.NotContains(t, first, endpoint)
+	}
+	client := c.NewClient(nil)
+	require.Equal(t, "value", get(t, client, "key"))
+	members, err := client.MemberList(deadline(t, patience))
+	require.NoError(t, err)
+	require.Len(t, members.Members, 3)
+
+	stopped := c.Leader()
+	stopped.Kill()
+	put(t, c.Leader().Client(), "key", "other")
+	stopped.Start()
+	require.Equal(t, "other", get(t, stopped.Client(), "key"))
 }

@@ -2,8 +2,8 @@
 
 // Package etcdtest runs real etcd servers for tests: one process a member, on
 // loopback ports of its own, with its data in the test's temporary directory.
-// A test stops, kills, freezes, wipes or compacts a server as it likes;
-// whatever it leaves behind is killed, closed and removed at its cleanup.
+// A test stops, kills, freezes, wipes, restores or compacts a server as it
+// likes; whatever it leaves behind is killed, closed and removed at its cleanup.
 //
 //	etcd := etcdtest.Start(t)
 //	put(t, etcd.Client(), "/dubbo/a", "1")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -25,10 +26,14 @@ var errPortTaken = errors.New("a port is taken")
 
 // arguments returns the command line for a member of initialCluster.
 func (s *Server) arguments(initialCluster string) []string {
+	listen := s.URL()
+	if s.config.everywhere {
+		listen = strings.Replace(listen, s.client, everywhere(s.client), 1)
+	}
 	args := []string{
 		"--name=" + s.name,
 		"--data-dir=" + s.dataDir(),
-		"--listen-client-urls=" + s.URL(),
+		"--listen-client-urls=" + listen,
 		"--advertise-client-urls=" + s.URL(),
 		"--listen-peer-urls=http://" + s.peer,
 		"--initial-advertise-peer-urls=http://" + s.peer,

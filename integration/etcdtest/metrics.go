@@ -35,6 +35,8 @@ const (
 	MetricWatchStreams = "etcd_debugging_mvcc_watch_stream_total"
 	// MetricWatchers is how many watches exist, on all streams.
 	MetricWatchers = "etcd_debugging_mvcc_watcher_total"
+	// MetricCPUSeconds is what the process has used since it started.
+	MetricCPUSeconds = "process_cpu_seconds_total"
 )
 
 // Metrics is what a server's /metrics said at one moment. Counters begin at 0

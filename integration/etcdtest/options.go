@@ -6,8 +6,9 @@ package etcdtest
 type Option func(*config)
 
 type config struct {
-	ca    *CA      // nil for a server without TLS
-	flags []string // after the package's own, which they override
+	ca         *CA      // nil for a server without TLS
+	everywhere bool     // for clients, it listens on every address
+	flags      []string // after the package's own, which they override
 }
 
 func newConfig(opts []Option) config {
@@ -23,6 +24,12 @@ func newConfig(opts []Option) config {
 // overridden; its addresses and its data directory must be left alone.
 func WithFlags(flags ...string) Option {
 	return func(cfg *config) { cfg.flags = append(cfg.flags, flags...) }
+}
+
+// WithEveryAddress has the server listen for clients at its port on every
+// address, so also on those that [Loopback] makes of its endpoint.
+func WithEveryAddress() Option {
+	return func(cfg *config) { cfg.everywhere = true }
 }
 
 // WithTLS has the server speak TLS to its clients, with a certificate that ca

@@ -59,6 +59,21 @@ func reserveAddr(t testing.TB) string {
 	return ""
 }
 
+// Loopback returns the i-th of many addresses by which this machine reaches
+// what listens at the port of a host:port on every address: clients that are to
+// take it for as many servers are given one each. Linux has all of 127.0.0.0/8,
+// other systems have to be told.
+func Loopback(hostPort string, i int) string {
+	_, port, _ := net.SplitHostPort(hostPort)
+	return fmt.Sprintf("127.%d.%d.%d:%s", 1+i>>16&0x7f, i>>8&0xff, i&0xff, port)
+}
+
+// everywhere is the port of a host:port on every address.
+func everywhere(hostPort string) string {
+	_, port, _ := net.SplitHostPort(hostPort)
+	return net.JoinHostPort("0.0.0.0", port)
+}
+
 // lockFile locks the file for as long as it stays open; a process that dies
 // leaves no lock behind.
 func lockFile(path string) (*os.File, error) {

@@ -16,6 +16,7 @@ import (
 type Proxy struct {
 	t      testing.TB
 	addr   string
+	listen string // addr, or its port on every address
 	target string
 	work   sync.WaitGroup // the accept loop and each connection's goroutines
 
@@ -30,9 +31,24 @@ type Proxy struct {
 // ends. Where nothing listens at target, its connections are closed at once.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
+	addr := reserveAddr(t)
+	return newProxy(t, addr, addr, target)
+}
+
+// NewProxyForMany is NewProxy, but of a proxy that listens on every address, so
+// also on those that [Loopback] makes of its Addr.
+func NewProxyForMany(t testing.TB, target string) *Proxy {
+	t.Helper()
+	addr := reserveAddr(t)
+	return newProxy(t, addr, everywhere(addr), target)
+}
+
+func newProxy(t testing.TB, addr, listen, target string) *Proxy {
+	t.Helper()
 	p := &Proxy{
 		t:      t,
-		addr:   reserveAddr(t),
+		addr:   addr,
+		listen: listen,
 		target: target,
 		links:  make(map[*link]struct{}),
 		thawed: make(chan struct{}),
@@ -88,10 +104,10 @@ func (p *Proxy) Restore() {
 	}
 	// The port is not in anybody's range, but some program that asks for any
 	// port may try it for a moment.
-	listener, err := net.Listen("tcp", p.addr)
+	listener, err := net.Listen("tcp", p.listen)
 	for deadline := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
-		listener, err = net.Listen("tcp", p.addr)
+		listener, err = net.Listen("tcp", p.listen)
 	}
 	if err != nil {
 		p.t.Errorf("restore the proxy: %v", err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -32,6 +33,27 @@ func TestEtcdClientComesBackAfterCutAndRestore(t *testing.T) {
 
 	require.Equal(t, "value", get(t, client, "key"))
 	require.Equal(t, 2, p.Accepted())
+}
+
+func TestServerAndProxyAreReachedAtManyAddresses(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("127.0.0.1 is the only loopback address")
+	}
+	s := Start(t, WithEveryAddress())
+	p := NewProxyForMany(t, s.Endpoint())
+	put(t, s.Client(), "key", "value")
+	known := map[string]bool{}
+	for _, hostPort := range []string{s.Endpoint(), p.Addr()} {
+		for _, i := range []int{0, 1, 1000, 1 << 20} {
+			addr := Loopback(hostPort, i)
+			require.NotContains(t, known, addr)
+			known[addr] = true
+			client := s.NewClient(func(cfg *clientv3.Config) { cfg.Endpoints = []string{addr} })
+			require.Equal(t, "value", get(t, client, "key"))
+		}
+	}
+	require.Equal(t, 4, p.Accepted())
 }
 
 func TestEtcdClientIsUnansweredWhileFrozen(t *testing.T) {

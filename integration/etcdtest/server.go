@@ -66,13 +66,18 @@ func newServer(t testing.TB, name string, cfg config) *Server {
 	return s
 }
 
-// cleanup ends the process and shows its log if the test has failed.
-func (s *Server) cleanup() {
+// end ends the process, whether it runs or not.
+func (s *Server) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.proc != nil {
 		s.proc.kill()
 	}
+}
+
+// cleanup ends the process and shows its log if the test has failed.
+func (s *Server) cleanup() {
+	s.end()
 	if s.t.Failed() {
 		s.t.Logf("the last lines of %s (%s):\n%s", s.name, s.client, tail(s.logPath()))
 	}
@@ -165,6 +170,55 @@ func (s *Server) Wipe() {
 	s.Start()
 }
 
+// Backup keeps a copy of the data for Restore. A server that runs is killed for
+// that, and started again.
+func (s *Server) Backup() {
+	s.t.Helper()
+	ran := s.running()
+	if ran {
+		s.Kill()
+	}
+	if err := copyDir(s.backupDir(), s.dataDir()); err != nil {
+		s.t.Fatalf("back up etcd: %v", err)
+	}
+	if ran {
+		s.Start()
+	}
+}
+
+// Restore starts the server anew, whether it ran or not, with what it had at
+// the last Backup: an older revision, the leases of then.
+func (s *Server) Restore() {
+	s.t.Helper()
+	if s.member {
+		s.t.Fatal("etcdtest: Restore is for a server of one member: the others know more than its data")
+	}
+	if s.running() {
+		s.Kill()
+	}
+	if err := copyDir(s.dataDir(), s.backupDir()); err != nil {
+		s.t.Fatalf("restore etcd: %v", err)
+	}
+	s.Start()
+}
+
+// copyDir replaces a directory by a copy of another one, in which directories
+// are as private as etcd demands.
+func copyDir(to, from string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	return filepath.WalkDir(to, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return os.Chmod(path, 0o700)
+		}
+		return err
+	})
+}
+
 // Compact discards the history before rev; a watch that asks for it is then
 // cancelled with ErrCompacted.
 func (s *Server) Compact(rev int64) {
@@ -192,5 +246,7 @@ func (s *Server) mustRun(method string) {
 }
 
 func (s *Server) dataDir() string { return filepath.Join(s.dir, "data") }
+
+func (s *Server) backupDir() string { return filepath.Join(s.dir, "backup") }
 
 func (s *Server) logPath() string { return filepath.Join(s.dir, "etcd.log") }

@@ -101,6 +101,42 @@ func TestWipeStartsAStoppedServer(t *testing.T) {
 	require.Empty(t, get(t, s.Client(), "key"))
 }
 
+func TestRestoreGoesBackToTheBackup(t *testing.T) {
+	t.Parallel()
+	s := Start(t)
+	ctx := deadline(t, patience)
+	lease, err := s.Client().Grant(ctx, 60)
+	require.NoError(t, err)
+	_, err = s.Client().Put(ctx, "key", "value", clientv3.WithLease(lease.ID))
+	require.NoError(t, err)
+
+	s.Backup()
+	require.Equal(t, "value", get(t, s.Client(), "key"))
+	for _, value := range []string{"later", "last"} {
+		put(t, s.Client(), "key", value)
+		put(t, s.Client(), "other", value)
+		s.Restore()
+		require.Equal(t, "value", get(t, s.Client(), "key"))
+		require.Empty(t, get(t, s.Client(), "other"))
+		alive, err := s.Client().TimeToLive(ctx, lease.ID)
+		require.NoError(t, err)
+		require.Positive(t, alive.TTL)
+	}
+}
+
+func TestBackupLeavesAStoppedServerStopped(t *testing.T) {
+	t.Parallel()
+	s := Start(t)
+	put(t, s.Client(), "key", "value")
+	s.Kill()
+	s.Backup()
+	require.False(t, s.running())
+	s.Wipe()
+	require.Empty(t, get(t, s.Client(), "key"))
+	s.Restore()
+	require.Equal(t, "value", get(t, s.Client(), "key"))
+}
+
 func TestPausedServerAnswersOnlyAfterResume(t *testing.T) {
 	t.Parallel()
 	s := Start(t)

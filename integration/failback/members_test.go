@@ -5,6 +5,7 @@
 package failback_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func newMembersScene(t testing.TB, pick ...int) (*etcdtest.Cluster, *scene) {
 		endpoints = append(endpoints, cluster.Members[i].Endpoint())
 	}
 	address := strings.Join(endpoints, ",")
-	return cluster, enact(t, cluster.NewClient(quickly), address, address)
+	return cluster, enact(t, cluster.NewClient(quickly), newRegistry(t, address), newRegistry(t, address))
 }
 
 func TestTheLeaderIsKilled(t *testing.T) {
@@ -125,6 +126,71 @@ func TestAllMembersAreKilledForLongerThanTheLeaseLives(t *testing.T) {
 	s.unregister(0)
 	s.requireKept(ttl * 3 / 2)
 	cluster.Start()
+	s.requireExact()
+	s.requireFollows()
+}
+
+// Nobody is left of those that were configured. Members are asked for as others
+// of them go.
+func TestAllMembersAreReplacedByOthersAtOtherAddresses(t *testing.T) {
+	t.Parallel()
+	cluster := etcdtest.StartCluster(t, 3)
+	address := strings.Join(cluster.Endpoints(), ",")
+	client := cluster.NewClient(quickly)
+	s := enact(t, client, newRegistry(t, address, "endpoints.sync", "true"), newRegistry(t, address, "endpoints.sync", "true"))
+	asked := func() (n int) {
+		for _, m := range cluster.Members {
+			n += m.Metrics().Requests("MemberList")
+		}
+		return n
+	}
+	for i, old := range slices.Clone(cluster.Members) {
+		cluster.Add()
+		before := asked() - old.Metrics().Requests("MemberList")
+		cluster.Remove(old) // which asks once
+		client.SetEndpoints(cluster.Endpoints()...)
+		s.register(10 + i)
+		s.requireExact()
+		_, ok := eventually(patience, func() bool { return asked() > before+1 })
+		require.True(t, ok, "a member is gone, and the others have not been asked for the members")
+	}
+	s.requireFollows()
+
+	lease := s.lease()
+	s.requireKept(ttl * 2)
+	require.Equal(t, lease, s.lease(), "the lease lives on")
+	leader := cluster.Leader()
+	leader.Kill()
+	s.register(20)
+	s.requireExact()
+	leader.Start()
+	s.requireFollows()
+	s.provider.Destroy() // before the members that were added go
+	s.consumer.Destroy()
+}
+
+// What is configured is used as well: nothing is lost when etcd advertises what
+// nobody reaches, or what refuses connections.
+func TestEtcdAdvertisesAddressesThatNobodyReaches(t *testing.T) {
+	t.Parallel()
+	nobody := etcdtest.Reserve(t)
+	etcd := newStore(t, etcdtest.WithFlags("--advertise-client-urls=http://192.0.2.1:2379,"+nobody.URL()))
+	near, far := etcdtest.NewProxy(t, etcd.Endpoint()), etcdtest.NewProxy(t, etcd.Endpoint())
+	s := enact(t, etcd.client, newRegistry(t, near.Addr(), "endpoints.sync", "true"), newRegistry(t, far.Addr(), "endpoints.sync", "true"))
+	s.near, s.far = near, far
+	_, ok := eventually(patience, func() bool { return etcd.Metrics().Requests("MemberList") >= 2 })
+	require.True(t, ok, "etcd has not been asked for its members by both")
+	for range 3 {
+		s.requireFollows()
+		near.Cut()
+		far.Cut()
+		near.Restore()
+		far.Restore()
+	}
+	etcd.Kill()
+	s.register(3)
+	s.requireKept(ttl * 3 / 2)
+	etcd.Start()
 	s.requireExact()
 	s.requireFollows()
 }

@@ -78,7 +78,7 @@ func TestIdleConnectionsAreKilledEverySecond(t *testing.T) {
 	t.Parallel()
 	etcd := newStore(t)
 	killer := newIdleKiller(t, etcd.Endpoint(), time.Second)
-	s := enact(t, etcd.client, killer.addr, killer.addr)
+	s := enact(t, etcd.client, newRegistry(t, killer.addr), newRegistry(t, killer.addr))
 	for i := range 4 {
 		time.Sleep(1500 * time.Millisecond)
 		s.register(10 + i)
@@ -176,7 +176,7 @@ func TestABadNetwork(t *testing.T) {
 			t.Parallel()
 			etcd := newStore(t)
 			near, far := newToxicProxy(t, etcd.Endpoint()), newToxicProxy(t, etcd.Endpoint())
-			s := enact(t, etcd.client, near.Listen, far.Listen)
+			s := enact(t, etcd.client, newRegistry(t, near.Listen), newRegistry(t, far.Listen))
 			for _, p := range []*toxiproxy.Proxy{near, far} {
 				poison(t, p, toxic)
 			}

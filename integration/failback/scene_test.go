@@ -44,19 +44,18 @@ func newScene(t testing.TB, params ...string) (*store, *scene) {
 	t.Helper()
 	etcd := newStore(t)
 	near, far := etcdtest.NewProxy(t, etcd.Endpoint()), etcdtest.NewProxy(t, etcd.Endpoint())
-	s := enact(t, etcd.client, near.Addr(), far.Addr(), params...)
+	s := enact(t, etcd.client, newRegistry(t, near.Addr(), params...), newRegistry(t, far.Addr()))
 	s.near, s.far = near, far
 	return etcd, s
 }
 
-func enact(t testing.TB, client *clientv3.Client, near, far string, params ...string) *scene {
+func enact(t testing.TB, client *clientv3.Client, near, far registry.Registry) *scene {
 	t.Helper()
 	s := &scene{
-		t: t, client: client, history: newHistory(client),
+		t: t, client: client, history: newHistory(client), provider: near, consumer: far,
 		recorder: newRecorder("consumer"), neighbour: newRecorder("neighbour"), nobody: newRecorder("nobody"),
 	}
 	t.Cleanup(func() { s.history.stop() })
-	s.provider, s.consumer = newRegistry(t, near, params...), newRegistry(t, far)
 	for i := range 3 {
 		s.register(i)
 	}

@@ -10,14 +10,14 @@ import (
 
 func TestOnReconnectCallsEachUntilItIsUndone(t *testing.T) {
 	var c Cluster
-	c.checks.run() // nobody wants to know
+	c.reconnected.call(struct{}{}) // nobody wants to know
 	first, second := 0, 0
 	undo := c.OnReconnect(func() { first++ })
 	c.OnReconnect(func() { second++ })
-	c.checks.run()
+	c.reconnected.call(struct{}{})
 	undo()
 	undo()
-	c.checks.run()
+	c.reconnected.call(struct{}{})
 	assert.Equal(t, 1, first)
 	assert.Equal(t, 2, second)
 }

@@ -36,7 +36,8 @@ type Cluster struct {
 	client   atomic.Pointer[clientv3.Client]
 	dialing  chan struct{} // held by the one who connects
 	observer observer
-	running  sync.WaitGroup // the monitor
+	members  *members       // nil: only the configured endpoints are used
+	running  sync.WaitGroup // the monitor, and who follows the members
 
 	reconnected callbacks[struct{}]
 	overrides   callbacks[[]string]
@@ -81,6 +82,9 @@ func (c *Cluster) agreeLocked(session time.Duration) {
 func newCluster(cfg Config) *Cluster {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Cluster{cfg: cfg, ctx: ctx, cancel: cancel, dialing: make(chan struct{}, 1)}
+	if cfg.SyncEndpoints {
+		c.members = newMembers(cfg)
+	}
 	c.Lease = lease.New(lease.Config{Dial: c.Client, TTL: DefaultSession, Timeout: cfg.Timeout, Retry: cfg.Retry})
 	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: DefaultSession})
 	c.observer.watching = func() {
@@ -171,7 +175,7 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 		return client, nil
 	}
 	c.observer.asked()
-	client, err := connect(c.ctx, c.cfg, &c.observer)
+	client, err := connect(c.ctx, c.cfg, &c.observer, c.members)
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
 	}
@@ -179,5 +183,8 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 	c.running.Go(func() {
 		monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, func() { c.reconnected.call(struct{}{}) })
 	})
+	if c.members != nil {
+		c.running.Go(func() { c.members.follow(c.ctx, client) })
+	}
 	return client, nil
 }

@@ -33,7 +33,8 @@ type Config struct {
 	// rounded up. Zero: whatever another user asks for, or else DefaultSession.
 	Session time.Duration
 	Timeout time.Duration // of one request, and of an attempt to connect
-	// SyncEndpoints asks etcd for its members' client addresses, and uses those.
+	// SyncEndpoints asks etcd for its members' client addresses, and uses those
+	// as well.
 	SyncEndpoints bool
 	Retry         retry.Policy // of requests whose answer somebody waits for
 }

@@ -15,8 +15,9 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// connect makes the client; it ends with ctx. The observer sees its traffic.
-func connect(ctx context.Context, c Config, o *observer) (*clientv3.Client, error) {
+// connect makes the client; it ends with ctx. The observer sees its traffic, and
+// the members, unless nil, its connections.
+func connect(ctx context.Context, c Config, o *observer, m *members) (*clientv3.Client, error) {
 	cfg := clientv3.Config{
 		Context:     ctx,
 		Endpoints:   c.Endpoints,
@@ -31,8 +32,8 @@ func connect(ctx context.Context, c Config, o *observer) (*clientv3.Client, erro
 		DialOptions:          append(o.dialOptions(), reconnect(cmp.Or(c.Session, DefaultSession)), grpc.WithChainUnaryInterceptor(failFast)),
 		Logger:               zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
 	}
-	if c.SyncEndpoints {
-		cfg.AutoSyncInterval = syncInterval
+	if m != nil {
+		cfg.DialOptions = append(cfg.DialOptions, grpc.WithStatsHandler(m))
 	}
 	if c.TLS.Enabled {
 		tls, err := c.TLS.Config()
@@ -47,10 +48,6 @@ func connect(ctx context.Context, c Config, o *observer) (*clientv3.Client, erro
 	}
 	return clientv3.New(cfg)
 }
-
-// syncInterval is how often the members' addresses are asked for, where that
-// is configured.
-const syncInterval = 30 * time.Second
 
 // reconnect replaces gRPC's own limit of 120 s between attempts to connect,
 // which would keep a service away from etcd long after it is back: for longer
