@@ -76,6 +76,7 @@ type known struct {
 	revision int64      // up to which it was followed
 	count    int64      // keys, then
 	last     lastChange // empty: no key is known
+	begun    int        // listings, then
 }
 
 // compare has everything listed again unless etcd is the store it was.
@@ -94,7 +95,7 @@ func (h *Hub) compare(all []known) {
 		logger.Warnf("[etcdv3] etcd has another history than before (it was emptied, or restored from a backup): listing %d prefix(es) again", len(all))
 	}
 	for _, k := range all {
-		k.mirror.restart()
+		k.mirror.restart(restart{known: k, another: true})
 	}
 }
 
@@ -104,8 +105,10 @@ const comparedAtOnce = 40
 
 // sameHistory reports whether etcd had, at the revision up to which it was
 // followed, what was known then. A prefix of which that can not be told any more
-// is listed again.
+// is listed again, as its watch does when it hears of the compaction; one that
+// has been listed since is what etcd is now.
 func (h *Hub) sameHistory(ctx context.Context, all []known) (bool, error) {
+	all = slices.DeleteFunc(slices.Clone(all), func(k known) bool { return k.mirror.listedSince(k) })
 	for some := range slices.Chunk(all, comparedAtOnce) {
 		same, err := h.sameUnder(ctx, some)
 		if retry.Compacted(err) {
@@ -122,7 +125,7 @@ func (h *Hub) sameWhereNotCompacted(ctx context.Context, some []known) (bool, er
 	for _, k := range some {
 		switch same, err := h.sameUnder(ctx, []known{k}); {
 		case retry.Compacted(err):
-			k.mirror.restart()
+			k.mirror.restart(restart{known: k})
 		case err != nil || !same:
 			return false, err
 		}

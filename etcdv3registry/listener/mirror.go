@@ -22,7 +22,7 @@ import (
 var errWatchEnded = errors.New("the watch ended")
 
 // errRestart ends a watch that is to be preceded by a new listing.
-var errRestart = errors.New("etcd has another history than before")
+var errRestart = errors.New("the keys are to be listed again")
 
 // restartSpread is the time over which new listings are spread.
 const restartSpread = time.Second
@@ -36,7 +36,7 @@ type mirror struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	restarts chan struct{} // a value has the keys listed again, soon
+	restarts chan restart // a value has the keys listed again, soon, unless they were listed since
 
 	// What follows belongs to run.
 	another bool             // the next listing is of another store
@@ -45,7 +45,7 @@ type mirror struct {
 
 func newMirror(h *Hub, prefixes []string) *mirror {
 	ctx, cancel := context.WithCancel(h.ctx)
-	return &mirror{store: newStore(prefixes), hub: h, ctx: ctx, cancel: cancel, restarts: make(chan struct{}, 1)}
+	return &mirror{store: newStore(prefixes), hub: h, ctx: ctx, cancel: cancel, restarts: make(chan restart, 1)}
 }
 
 func (m *mirror) open() *Feed {
@@ -76,7 +76,6 @@ func (m *mirror) run() {
 			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
 			m.setStale()
 		case errors.Is(err, errRestart):
-			m.another = true
 			wait = rand.N(restartSpread) // every process that watches this etcd does the same now
 		default:
 			if schedule == nil {
@@ -114,6 +113,7 @@ func (m *mirror) list(client *clientv3.Client) error {
 		keys     = map[string]value{}
 		revision int64
 	)
+	m.beginListing()
 	for _, span := range m.followed() {
 		from, end := span.prefix, clientv3.GetPrefixRangeEnd(span.prefix)
 		for more := true; more; {
@@ -146,7 +146,10 @@ func (m *mirror) page(client *clientv3.Client, from, end string, revision int64)
 	return client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(m.hub.cfg.PageSize))
 }
 
-// watch applies what happens after the revision of the store.
+// watch applies what happens after the revision of the store. Where nothing
+// happens etcd says so now and then: without that the revision would stay what it
+// is until etcd has compacted it, and everything would be listed again when the
+// connection is lost.
 func (m *mirror) watch(client *clientv3.Client, working func()) error {
 	var forwarding sync.WaitGroup
 	defer forwarding.Wait()
@@ -155,12 +158,16 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 	arrivals := make(chan arrival)
 	for i, span := range m.followed() {
 		events := client.Watch(ctx, span.prefix, clientv3.WithPrefix(), clientv3.WithRev(span.rev+1),
-			clientv3.WithFragment(), clientv3.WithCreatedNotify())
+			clientv3.WithFragment(), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify())
 		forwarding.Go(func() { forward(ctx, i, events, arrivals) })
 	}
 	for {
 		select {
-		case <-m.restarts:
+		case r := <-m.restarts:
+			if m.listedSince(r.known) {
+				continue
+			}
+			m.another = m.another || r.another
 			m.setStale()
 			return errRestart
 		case <-m.patient:
@@ -176,6 +183,9 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 				return fmt.Errorf("watch %s: %w", m.prefix, err)
 			}
 			working()
+			if a.IsProgressNotify() {
+				m.advance(a.span, a.Header.Revision)
+			}
 			if len(a.Events) > 0 {
 				m.apply(a.span, a.Events)
 			}
@@ -209,11 +219,21 @@ func forward(ctx context.Context, span int, events clientv3.WatchChan, to chan<-
 	}
 }
 
-// restart has the keys listed again.
-func (m *mirror) restart() {
-	select {
-	case m.restarts <- struct{}{}:
-	default:
+// A restart has the keys listed again, unless that was begun since they were
+// what is known.
+type restart struct {
+	known
+	another bool // it is another store: what it lacks is left for a while
+}
+
+func (m *mirror) restart(r restart) {
+	for {
+		select {
+		case m.restarts <- r:
+			return
+		case older := <-m.restarts:
+			r.another = r.another || older.another
+		}
 	}
 }
 

@@ -24,6 +24,8 @@ type store struct {
 	spans []span
 	stale bool          // it has to be listed, for the first time or again
 	full  bool          // it has been listed once
+	begun int           // listings that were begun
+	shown int           // of those, the number of the one that the store shows
 	err   error         // why it is not being followed at the moment; nil: it is
 	moved chan struct{} // closed, and made anew, when any of these changes
 	feeds map[*Feed]struct{}
@@ -38,8 +40,8 @@ type store struct {
 // is watched by itself: they are listed together, and then go on one by one.
 type span struct {
 	prefix string
-	rev    int64      // of the last change applied, or the listing
-	last   lastChange // what it was; of a listing, the newest there
+	rev    int64      // up to which everything has been applied
+	last   lastChange // the last change; of a listing, the newest there
 }
 
 func newStore(prefixes []string) *store {
@@ -62,6 +64,13 @@ func (s *store) open() *Feed {
 		f.signal()
 	}
 	return f
+}
+
+// beginListing is called before the first request of a listing.
+func (s *store) beginListing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun++
 }
 
 // replace makes the store equal to a listing: what differs is a change. If the
@@ -93,6 +102,7 @@ func (s *store) replace(keys map[string]value, revision int64, another bool) {
 		}
 	}
 	s.keys, s.left, s.stale, s.err = keys, left, false, nil
+	s.shown = s.begun
 	for i := range s.spans {
 		s.spans[i].rev, s.spans[i].last = revision, lastChange{}
 	}
@@ -137,6 +147,13 @@ func (s *store) apply(i int, events []*clientv3.Event) {
 	s.err = nil
 	s.tell(changed)
 	s.move()
+}
+
+// advance notes that nothing happened in a span until the revision.
+func (s *store) advance(i int, revision int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spans[i].rev = max(s.spans[i].rev, revision)
 }
 
 // hasLeft reports whether there is something for dropLeft to do.
@@ -234,7 +251,7 @@ func (s *store) warnOnce(key string) bool {
 	return exists && !warned
 }
 
-// revision is that of the last change in any span.
+// revision is the highest up to which a span has been followed.
 func (s *store) revision() int64 {
 	rev := int64(0)
 	for _, span := range s.followed() {
@@ -279,7 +296,7 @@ func (s *store) known() []known {
 		if span.rev == 0 {
 			continue
 		}
-		k := known{prefix: span.prefix, revision: span.rev, last: span.last}
+		k := known{prefix: span.prefix, revision: span.rev, last: span.last, begun: s.begun}
 		for key := range s.keys {
 			if _, left := s.left[key]; !left && strings.HasPrefix(key, span.prefix) {
 				k.count++
@@ -288,4 +305,11 @@ func (s *store) known() []known {
 		all = append(all, k)
 	}
 	return all
+}
+
+// listedSince reports whether the store shows a listing that was begun later.
+func (s *store) listedSince(k known) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shown > k.begun
 }

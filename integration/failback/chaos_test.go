@@ -319,14 +319,16 @@ const moreWatches = "etcd has more watches than there are prefixes subscribed to
 // when something arrives on it (v3.6.14, watch.go, "case pbresp.Created").
 func (c *chaos) touch() {
 	for _, service := range services {
-		c.etcd.do(func(ctx context.Context) error {
-			key := root + service + "/providers/no-provider"
-			if _, err := c.etcd.client.Put(ctx, key, ""); err != nil {
+		for _, category := range []string{"providers", "consumers", "configurators", "routers"} {
+			c.etcd.do(func(ctx context.Context) error {
+				key := root + service + "/" + category + "/nothing"
+				if _, err := c.etcd.client.Put(ctx, key, ""); err != nil {
+					return err
+				}
+				_, err := c.etcd.client.Delete(ctx, key)
 				return err
-			}
-			_, err := c.etcd.client.Delete(ctx, key)
-			return err
-		})
+			})
+		}
 	}
 }
 
