@@ -74,6 +74,7 @@ type known struct {
 	revision int64      // up to which it was followed
 	count    int64      // keys, then
 	last     lastChange // empty: no key is known
+	begun    int        // listings, then
 }
 
 // compare has everything listed again unless etcd is the store it was.
@@ -91,8 +92,8 @@ func (h *Hub) compare(k map[*mirror]known) {
 	default:
 		logger.Warnf("[etcdv3] etcd has another history than before (it was emptied, or restored from a backup): listing %d prefix(es) again", len(k))
 	}
-	for m := range k {
-		m.restart()
+	for m, known := range k {
+		m.restart(known)
 	}
 }
 
@@ -102,8 +103,9 @@ const comparedAtOnce = 40
 
 // sameHistory reports whether etcd had, at the revision up to which it was
 // followed, what was known then. A prefix of which that can not be told any more
-// is listed again.
+// is listed again; one that has been is what etcd is now.
 func (h *Hub) sameHistory(ctx context.Context, k map[*mirror]known) (bool, error) {
+	maps.DeleteFunc(k, func(m *mirror, k known) bool { return m.listedSince(k) })
 	for mirrors := range slices.Chunk(slices.Collect(maps.Keys(k)), comparedAtOnce) {
 		same, err := h.sameUnder(ctx, mirrors, k)
 		if retry.Compacted(err) {
@@ -120,7 +122,7 @@ func (h *Hub) sameWhereNotCompacted(ctx context.Context, mirrors []*mirror, k ma
 	for _, m := range mirrors {
 		switch same, err := h.sameUnder(ctx, []*mirror{m}, k); {
 		case retry.Compacted(err):
-			m.restart()
+			m.restart(k[m])
 		case err != nil || !same:
 			return false, err
 		}

@@ -35,7 +35,7 @@ type mirror struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	restarts chan struct{} // a value has the keys listed again, soon
+	restarts chan known // a value has the keys listed again, soon, unless they were listed since
 
 	// What follows belongs to run.
 	another bool             // the next listing is of another store
@@ -44,7 +44,7 @@ type mirror struct {
 
 func newMirror(h *Hub, prefix string) *mirror {
 	ctx, cancel := context.WithCancel(h.ctx)
-	return &mirror{store: newStore(prefix), hub: h, ctx: ctx, cancel: cancel, restarts: make(chan struct{}, 1)}
+	return &mirror{store: newStore(prefix), hub: h, ctx: ctx, cancel: cancel, restarts: make(chan known, 1)}
 }
 
 func (m *mirror) open() *Feed {
@@ -115,6 +115,7 @@ func (m *mirror) list(client *clientv3.Client) error {
 		from     = m.prefix
 		end      = clientv3.GetPrefixRangeEnd(m.prefix)
 	)
+	m.beginListing()
 	for more := true; more; {
 		page, err := m.page(client, from, end, revision)
 		if err != nil {
@@ -144,15 +145,21 @@ func (m *mirror) page(client *clientv3.Client, from, end string, revision int64)
 	return client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(m.hub.cfg.PageSize))
 }
 
-// watch applies what happens after the revision of the store.
+// watch applies what happens after the revision of the store. Where nothing
+// happens etcd says so now and then: without that the revision would stay what it
+// is until etcd has compacted it, and everything would be listed again when the
+// connection is lost.
 func (m *mirror) watch(client *clientv3.Client, working func()) error {
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
 	events := client.Watch(ctx, m.prefix, clientv3.WithPrefix(), clientv3.WithRev(m.revision()+1),
-		clientv3.WithFragment(), clientv3.WithCreatedNotify())
+		clientv3.WithFragment(), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify())
 	for {
 		select {
-		case <-m.restarts:
+		case k := <-m.restarts:
+			if m.listedSince(k) {
+				continue
+			}
 			m.setStale()
 			return errRestart
 		case <-m.patient:
@@ -166,6 +173,9 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 				return fmt.Errorf("watch %s: %w", m.prefix, err)
 			}
 			working()
+			if response.IsProgressNotify() {
+				m.advance(response.Header.Revision)
+			}
 			if n := len(response.Events); n > 0 {
 				// The header may be ahead of what has been sent: the last event counts.
 				m.apply(response.Events, response.Events[n-1].Kv.ModRevision)
@@ -174,11 +184,15 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 	}
 }
 
-// restart has the keys listed again.
-func (m *mirror) restart() {
-	select {
-	case m.restarts <- struct{}{}:
-	default:
+// restart has the keys listed again, unless that was begun since they were what
+// is known.
+func (m *mirror) restart(k known) {
+	for {
+		select {
+		case m.restarts <- k:
+			return
+		case <-m.restarts: // an older one
+		}
 	}
 }
 

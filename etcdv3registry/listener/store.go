@@ -19,10 +19,12 @@ type store struct {
 
 	mu    sync.Mutex // guards what follows
 	keys  map[string]value
-	rev   int64         // of the last change applied
-	last  lastChange    // what it was; of a listing, the newest there
+	rev   int64         // up to which everything has been applied
+	last  lastChange    // the last change; of a listing, the newest there
 	stale bool          // it has to be listed, for the first time or again
 	full  bool          // it has been listed once
+	begun int           // listings that were begun
+	shown int           // of those, the number of the one that the store shows
 	err   error         // why it is not being followed at the moment; nil: it is
 	moved chan struct{} // closed, and made anew, when any of these changes
 	feeds map[*Feed]struct{}
@@ -49,6 +51,13 @@ func (s *store) open() *Feed {
 		f.signal()
 	}
 	return f
+}
+
+// beginListing is called before the first request of a listing.
+func (s *store) beginListing() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun++
 }
 
 // replace makes the store equal to a listing: what differs is a change. If the
@@ -80,6 +89,7 @@ func (s *store) replace(keys map[string]value, revision int64, another bool) {
 		}
 	}
 	s.keys, s.left, s.rev, s.stale, s.err = keys, left, revision, false, nil
+	s.shown = s.begun
 	s.last = lastChange{}
 	for key, v := range keys {
 		if v.changed > s.last.at {
@@ -113,6 +123,13 @@ func (s *store) apply(events []*clientv3.Event, revision int64) {
 	s.rev, s.err = revision, nil
 	s.tell(changed)
 	s.move()
+}
+
+// advance notes that nothing happened until the revision.
+func (s *store) advance(revision int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rev = max(s.rev, revision)
 }
 
 // hasLeft reports whether there is something for dropLeft to do.
@@ -239,5 +256,12 @@ type lastChange struct {
 func (s *store) known() known {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return known{revision: s.rev, count: int64(len(s.keys) - len(s.left)), last: s.last}
+	return known{revision: s.rev, count: int64(len(s.keys) - len(s.left)), last: s.last, begun: s.begun}
+}
+
+// listedSince reports whether the store shows a listing that was begun later.
+func (s *store) listedSince(k known) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shown > k.begun
 }

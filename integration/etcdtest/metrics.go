@@ -24,6 +24,9 @@ const (
 	// for "Watch" the watches created, cancelled and asked for their progress.
 	// The end of a stream counts as one message more.
 	MetricMessagesReceived = "grpc_server_msg_received_total"
+	// MetricMessagesSent counts messages to clients by the same labels: for "Watch"
+	// what happened to watches, and what happened in the store.
+	MetricMessagesSent = "grpc_server_msg_sent_total"
 	// MetricLeasesGranted counts the leases granted since the server started.
 	MetricLeasesGranted = "etcd_debugging_lease_granted_total"
 	// MetricLeasesRevoked counts the leases revoked or expired since then.

@@ -6,12 +6,15 @@ package failback_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 )
 
 func TestEtcdIsKilledAndStartedWithItsData(t *testing.T) {
@@ -151,12 +154,52 @@ func TestTheHistoryIsCompactedWhileTheConsumerIsCutOff(t *testing.T) {
 	s.register(4)
 	s.delete(string(list(t, s.client, providers).Kvs[0].Key)) // and back
 	s.history.sync(t)
-	etcd.do(func(ctx context.Context) error {
-		_, err := etcd.client.Compact(ctx, etcd.revision())
-		return err
-	})
+	etcd.compactAll()
 	s.requireKept(300 * time.Millisecond)
 	s.far.Restore()
 	s.requireExact()
 	s.requireFollows()
+}
+
+// etcd tells a watch on which nothing happens, from time to time, up to where
+// it has seen everything: from there it goes on.
+func TestWhatIsIdleIsNotListedAgainThoughTheHistoryIsCompacted(t *testing.T) {
+	t.Parallel()
+	etcd := newStore(t, etcdtest.WithFlags("--watch-progress-notify-interval=100ms"))
+	far := etcdtest.NewProxy(t, etcd.Endpoint())
+	r := newRegistry(t, far.Addr())
+	idle := map[string]*recorder{}
+	for i := range 5 {
+		service := fmt.Sprintf("org.a.Idle%d", i)
+		idle[service] = newRecorder(service)
+		require.NoError(t, r.LoadSubscribeInstances(consumer(service), idle[service]))
+		require.NoError(t, r.Subscribe(consumer(service), idle[service]))
+	}
+	_, ok := eventually(patience, func() bool { return etcd.Metrics().Requests("Txn") > 0 })
+	require.True(t, ok, "the registry has not looked whether etcd is the store that it has read")
+
+	etcd.advance(20)
+	sent := func() float64 {
+		return etcd.Metrics().Value(etcdtest.MetricMessagesSent, map[string]string{"grpc_method": "Watch"})
+	}
+	told := sent() + 3*float64(len(idle))
+	_, ok = eventually(patience, func() bool { return sent() >= told })
+	require.True(t, ok, "etcd does not tell its progress")
+	etcd.compactAll()
+	before := etcd.Metrics()
+	far.Cut()
+	far.Restore()
+	for service := range idle {
+		etcd.do(func(ctx context.Context) error {
+			_, err := etcd.client.Put(ctx, providerKey(service, address(1)), "")
+			return err
+		})
+	}
+	for _, r := range idle {
+		r.requireAddresses(t, address(1))
+	}
+	_, ok = eventually(patience, func() bool { return etcd.Metrics().Requests("Txn") > before.Requests("Txn") })
+	require.True(t, ok, "the registry has not looked whether etcd is still the store that it has read")
+	time.Sleep(1200 * time.Millisecond) // for longer than a listing would be put off
+	assert.Zero(t, etcd.Metrics().Requests("Range")-before.Requests("Range"))
 }

@@ -55,6 +55,13 @@ func (s *store) advance(n int64) {
 	}
 }
 
+// compactAll has etcd forget all history.
+func (s *store) compactAll() {
+	s.t.Helper()
+	revision := s.revision()
+	s.do(func(ctx context.Context) error { _, err := s.client.Compact(ctx, revision); return err })
+}
+
 func (s *store) do(f func(context.Context) error) {
 	s.t.Helper()
 	ctx, cancel := within(patience)
