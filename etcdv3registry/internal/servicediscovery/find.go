@@ -5,6 +5,7 @@ package servicediscovery
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
@@ -14,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -25,20 +27,52 @@ const askedFor = 10 * time.Second
 
 // asked is what was returned of an application, for the listeners that follow.
 type asked struct {
-	mu     sync.Mutex // guards what follows
+	// mixed is set when what was returned differs, or is not out of etcd, or has
+	// to be told again anyhow.
+	mixed atomic.Bool
+
+	mu     sync.Mutex // guards what follows, and the view; never taken under Discovery.mu, which may be taken under it
 	view   *view      // nil: it is not watched any more
 	expire *time.Timer
 	count  int // instances that were returned last
 	// served is the revision of all that was returned. 0: nothing was yet.
 	served int64
-	// mixed is set when what was returned differs, or is not out of etcd.
-	mixed bool
+	closed bool // it is not watched again
+}
+
+// watch returns the view, kept up to date from now on for a while; nil after
+// close.
+func (a *asked) watch(watches *listener.Hub, prefix string, during time.Duration) *view {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed:
+		return nil
+	case a.view == nil:
+		a.view = newView(watches, prefix)
+		a.expire = time.AfterFunc(during, a.end)
+	default:
+		a.expire.Reset(during)
+	}
+	return a.view
 }
 
 func (a *asked) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mixed = true
+	a.closed = true
+	a.endLocked()
+}
+
+// end ends the watch. Whoever has the view goes on with what it has.
+func (a *asked) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.endLocked()
+}
+
+func (a *asked) endLocked() {
+	a.mixed.Store(true)
 	if a.view != nil {
 		a.expire.Stop()
 		a.view.feed.Close()
@@ -51,7 +85,7 @@ func (a *asked) close() {
 func (a *asked) isCurrent(revision int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.mixed && a.served == revision
+	return !a.mixed.Load() && a.served == revision
 }
 
 func (a *asked) returned() int {
@@ -81,18 +115,19 @@ func (d *Discovery) instances(application string) ([]registry.ServiceInstance, e
 	if err != nil {
 		return nil, err
 	}
-	a.mu.Lock()
-	v := a.view
-	a.mu.Unlock()
 	ctx, cancel := c.Waiting(d.cfg.Timeout)
 	defer cancel()
+	v := a.watch(c.Watches, d.prefix(application), d.cfg.Timeout+askedFor)
+	if v == nil {
+		return nil, cluster.ErrClosed
+	}
 	late := v.feed.Revision() > 0 // it was read some time ago, and may be behind etcd
 	err = v.feed.Ready(ctx)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
-		a.mixed = true
+		a.mixed.Store(true)
 		instances, err := d.instancesWithout(application, err)
 		a.count = len(instances)
 		return instances, err
@@ -103,11 +138,14 @@ func (d *Discovery) instances(application string) ([]registry.ServiceInstance, e
 		if newer, err := d.newer(ctx, c, application, revision, v); err != nil {
 			logger.Warnf("[etcdv3] instances of %s may have changed since etcd at %v was heard of last: %v", application, d.cfg.Cluster.Endpoints, err)
 		} else if newer != nil {
-			a.mixed, a.count = true, len(newer)
+			a.mixed.Store(true)
+			a.count = len(newer)
 			return newer, nil
 		}
 	}
-	a.mixed = a.mixed || a.served != 0 && a.served != revision
+	if a.served != 0 && a.served != revision {
+		a.mixed.Store(true)
+	}
 	a.served, a.count = revision, len(v.all)
 	d.opened().save(application, v)
 	return v.copies(), nil
@@ -151,7 +189,8 @@ func (d *Discovery) instancesWithout(application string, err error) ([]registry.
 	return []registry.ServiceInstance{}, nil
 }
 
-// ask returns the application, watched from now on for a while.
+// ask returns what was returned of an application, and notes that there may be
+// a listener that has to hear of overrides.
 func (d *Discovery) ask(application string) (*cluster.Cluster, *asked, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -159,19 +198,12 @@ func (d *Discovery) ask(application string) (*cluster.Cluster, *asked, error) {
 	if err != nil || d.destroyed {
 		return nil, nil, cluster.ErrClosed
 	}
+	d.hearLocked(c)
 	a := d.asked[application]
 	if a == nil {
 		a = &asked{}
 		d.asked[application] = a
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	watched := d.cfg.Timeout + askedFor
-	if a.view == nil {
-		a.view = newView(c.Watches, d.prefix(application))
-		a.expire = time.AfterFunc(watched, a.close)
-	}
-	a.expire.Reset(watched)
 	return c, a, nil
 }
 

@@ -46,9 +46,7 @@ func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) erro
 	if err != nil || d.destroyed {
 		return fmt.Errorf("etcdv3 service discovery: listen: %w", cluster.ErrClosed)
 	}
-	if d.deaf == nil {
-		d.deaf = c.OnOverrides(func([]string) { d.tellAgain() })
-	}
+	d.hearLocked(c)
 	known := d.listening[l]
 	if known == nil {
 		known = &listening{discovery: d, listener: l, stop: make(chan struct{}), applications: map[string]chan struct{}{}}
@@ -67,11 +65,22 @@ func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) erro
 	return nil
 }
 
+// hearLocked has what is told be told again when overrides change.
+func (d *Discovery) hearLocked(c *cluster.Cluster) {
+	if d.deaf == nil {
+		d.deaf = c.OnOverrides(func([]string) { d.tellAgain() })
+	}
+}
+
 // tellAgain has all listeners told again what there is: the framework applies
-// the overrides of a config center to what it is told next.
+// the overrides of a config center to what it is told next. Those who have asked
+// and do not listen yet are told when they do.
 func (d *Discovery) tellAgain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, a := range d.asked {
+		a.mixed.Store(true)
+	}
 	for _, l := range d.listening {
 		for _, again := range l.applications {
 			select {
