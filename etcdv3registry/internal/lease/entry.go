@@ -9,6 +9,7 @@ type entry struct {
 	owners  int  // wanted while more than zero
 	sent    bool // a put was sent and no delete confirmed since: etcd may have it
 	have    bool // etcd confirmed the put of this value, under the present lease (or, persistent, without one)
+	put     bool // etcd confirmed a put, of whatever value, and no delete since; that has not gone with its lease
 	queued  bool
 	refused bool // by etcd, for good, when it was written last
 

@@ -111,7 +111,8 @@ func (k *Keeper) TTL() time.Duration { return time.Duration(k.ttl.Load()) }
 func (k *Keeper) Put(key Key) *Change { return k.change("", &key) }
 
 // Replace is Delete of old and Put of key in one transaction of etcd: nobody
-// sees both, or neither. If etcd refuses key, old is gone all the same.
+// sees both, or neither. If etcd refuses key, old is gone all the same; where
+// both have the same name, what it was before stays until Delete.
 func (k *Keeper) Replace(old string, key Key) *Change { return k.change(old, &key) }
 
 // Delete takes keys out of what is wanted; they are deleted unless somebody

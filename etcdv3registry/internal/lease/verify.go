@@ -124,7 +124,7 @@ func (k *Keeper) findLost(ctx context.Context) error {
 			e = &entry{key: Key{Name: name}}
 			k.entries[name] = e
 		}
-		e.sent = true
+		e.sent, e.put = true, true
 	}
 	if lost > 0 {
 		k.writer.lost = lost

@@ -218,7 +218,7 @@ func (k *Keeper) commit(ctx context.Context, client *clientv3.Client, b *batch) 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, e := range b.entries {
-		e.have, e.sent, e.refused = b.wanted[i] && e.key == b.keys[i], b.wanted[i], false
+		e.have, e.sent, e.put, e.refused = b.wanted[i] && e.key == b.keys[i], b.wanted[i], b.wanted[i], false
 		if e.settled() { // else it was changed meanwhile
 			e.partner = nil
 			e.tellLocked(nil)
@@ -259,7 +259,7 @@ func (k *Keeper) refused(ctx context.Context, client *clientv3.Client, b *batch,
 	e.refused = true
 	e.partner = nil
 	if b.wanted[0] {
-		e.sent = false // an older put, if there was one, goes with its lease
+		e.sent = e.put // of an older value: that stays, under this lease
 	}
 	e.tellLocked(fmt.Errorf("etcd refuses key %s: %w", redact.Key(e.key.Name), err))
 	return nil
@@ -316,6 +316,7 @@ func (k *Keeper) leaseLost(why string) {
 	k.mu.Lock()
 	for _, e := range k.entries {
 		e.have = false
+		e.put = e.put && e.key.Persistent
 	}
 	w.lost = k.enqueueUnsettledLocked()
 	k.mu.Unlock()

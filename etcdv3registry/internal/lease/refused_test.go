@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// etcd has one value of a key, refuses another, and the key is not wanted any
+// more.
+func TestAKeyOfWhichAnotherValueIsRefusedIsDeletedAllTheSame(t *testing.T) {
+	k := New(Config{TTL: time.Second})
+	k.start.Do(func() {}) // what the writer does is done below
+	first := Key{Name: "/services/greeter/10.0.0.1:20000", Value: "1"}
+	k.Put(first)
+	e := k.entries[first.Name]
+	k.mu.Lock()
+	b := k.nextBatchLocked()
+	require.NotNil(t, b)
+	e.have, e.put = true, true // etcd took it
+	e.tellLocked(nil)
+	k.mu.Unlock()
+
+	k.Replace(first.Name, Key{Name: first.Name, Value: "too large"})
+	k.mu.Lock()
+	b = k.nextBatchLocked()
+	k.mu.Unlock()
+	_ = k.refused(t.Context(), nil, b, errors.New("it is too large"))
+	k.Delete(first.Name)
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b = k.nextBatchLocked()
+	require.NotNil(t, b, "the first value is still there")
+	assert.Equal(t, []bool{false}, b.wanted)
+}
