@@ -9,8 +9,6 @@ package main
 //	  registries:
 //	    etcd:
 //	      protocol: etcdv3
-//	      registry-type: interface
-//	      use-as-meta-report: false
 //	      address: 127.0.0.1:2379
 //
 // Nothing else changes. It does not matter where among the imports it stands:
