@@ -18,9 +18,11 @@ func throughEtcd(address string) dubbo.InstanceOption {
 	return dubbo.WithRegistry(
 		registry.WithEtcdV3(),
 		registry.WithRegisterInterface(),
-		registry.WithoutUseAsMetaReport(),
 		registry.WithAddress(address),
-		registry.WithParams(map[string]string{"session": session.String()}),
+		registry.WithParams(map[string]string{
+			"session":    session.String(),
+			"file-cache": "false", // only this demonstration does without: its etcd is another one each time
+		}),
 	)
 }
 

@@ -4,10 +4,14 @@ package metadatareport_test
 
 import (
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/extension"
+	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -168,6 +172,28 @@ func TestAProviderWithoutAnyWatchNoticesAWipe(t *testing.T) {
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "shop"))
 	etcd.Wipe()
 	requireValue(t, etcd, greeterKey, "shop")
+}
+
+// A provider of an application has an instance, and with it a lease.
+func TestAMappingThatSomebodyDeletesIsPutAgain(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	u, err := common.NewURL("service-discovery-registry://"+etcd.Endpoint(), common.WithLocation(etcd.Endpoint()),
+		common.WithParams(url.Values{"registry": {"etcdv3"}, "session": {"2s"}, "file-cache": {"false"}}))
+	require.NoError(t, err)
+	d, err := extension.GetServiceDiscovery(u)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = d.Destroy() })
+	require.NoError(t, d.Register(&registry.DefaultServiceInstance{ServiceName: "shop", Host: "10.0.0.1", Port: 20000}))
+	r := newReport(t, etcd.Endpoint())
+	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "shop"))
+	require.NoError(t, r.PublishAppMetadata("shop", "r1", metadataOf("shop", "r1", 1)))
+	for range 2 {
+		_, err := etcd.Client().Delete(t.Context(), "/dubbo/", clientv3.WithPrefix())
+		require.NoError(t, err)
+		requireValue(t, etcd, greeterKey, "shop")
+		require.True(t, eventually(func() bool { _, ok := valueOf(t, etcd, "/dubbo/shop/r1"); return ok }))
+	}
 }
 
 func TestAnEtcdThatHangsIsWaitedForOnce(t *testing.T) {

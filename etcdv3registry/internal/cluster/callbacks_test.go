@@ -8,16 +8,16 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestOnReconnectCallsEachUntilItIsUndone(t *testing.T) {
+func TestOnDoubtCallsEachUntilItIsUndone(t *testing.T) {
 	var c Cluster
-	c.reconnected.call(struct{}{}) // nobody wants to know
+	c.doubt() // nobody wants to know
 	first, second := 0, 0
-	undo := c.OnReconnect(func() { first++ })
-	c.OnReconnect(func() { second++ })
-	c.reconnected.call(struct{}{})
+	undo := c.OnDoubt(func() { first++ })
+	c.OnDoubt(func() { second++ })
+	c.doubt()
 	undo()
 	undo()
-	c.reconnected.call(struct{}{})
+	c.doubt()
 	assert.Equal(t, 1, first)
 	assert.Equal(t, 2, second)
 }

@@ -39,8 +39,8 @@ type Cluster struct {
 	members  *members       // nil: only the configured endpoints are used
 	running  sync.WaitGroup // the monitor, and who follows the members
 
-	reconnected callbacks[struct{}]
-	overrides   callbacks[[]string]
+	doubts    callbacks[struct{}]
+	overrides callbacks[[]string]
 }
 
 // table holds the clusters in use.
@@ -85,18 +85,18 @@ func newCluster(cfg Config) *Cluster {
 	if cfg.SyncEndpoints {
 		c.members = newMembers(cfg)
 	}
-	c.Lease = lease.New(lease.Config{Dial: c.Client, TTL: DefaultSession, Timeout: cfg.Timeout, Retry: cfg.Retry})
+	c.Lease = lease.New(lease.Config{Dial: c.Client, TTL: DefaultSession, Timeout: cfg.Timeout, Retry: cfg.Retry, Looked: c.doubt})
 	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: DefaultSession})
 	c.observer.watching = func() {
 		// A stream may go over a new connection, and behind it there may be another
 		// store than what was listed is from: wiped, or restored from a backup.
 		c.Watches.Check()
 		c.Lease.Check()
-		c.reconnected.call(struct{}{})
+		c.doubt()
 	}
 	c.observer.keeping = func() {
 		c.Lease.Check()
-		c.reconnected.call(struct{}{})
+		c.doubt()
 	}
 	return c
 }
@@ -180,9 +180,7 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
 	}
 	c.client.Store(client)
-	c.running.Go(func() {
-		monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, func() { c.reconnected.call(struct{}{}) })
-	})
+	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, c.doubt) })
 	if c.members != nil {
 		c.running.Go(func() { c.members.follow(c.ctx, client) })
 	}

@@ -49,6 +49,10 @@ type Config struct {
 	// Retry is for changes that somebody waits for. After that they are told,
 	// and the change is retried in the background until it holds.
 	Retry retry.Policy
+	// Looked is called when it was looked whether the keys are there, because the
+	// store has changed: other keys may be gone. It must not block. Nil: nobody is
+	// interested.
+	Looked func()
 	// Backoff is for the background. Nil: from 200 ms to 5 s, or a quarter of the TTL.
 	Backoff retry.Policy
 }

@@ -43,6 +43,9 @@ func (k *Keeper) verify(alive *clientv3.LeaseKeepAliveResponse) {
 	switch {
 	case err == nil:
 		v.revision, v.at = alive.Revision, time.Now()
+		if k.cfg.Looked != nil {
+			k.cfg.Looked()
+		}
 	case retry.LeaseLost(err):
 		k.leaseLost("etcd does not know it")
 	case retry.CanPass(err):

@@ -46,7 +46,7 @@ type keeper struct {
 	wishes  map[string]*wish
 	started bool
 	trouble error  // what the last attempt failed with; nil: it worked
-	undo    func() // of cluster.OnReconnect
+	undo    func() // of cluster.OnDoubt
 }
 
 func newKeeper(user *cluster.User, timeout time.Duration) *keeper {
@@ -102,7 +102,7 @@ func (k *keeper) want(c *cluster.Cluster, w *wish) (settled chan error) {
 	k.wishes[w.id()] = w
 	if !k.started && k.ctx.Err() == nil {
 		k.started = true
-		k.undo = c.OnReconnect(func() { signal(k.again) })
+		k.undo = c.OnDoubt(func() { signal(k.again) })
 		k.running.Go(func() { k.run(c) })
 	}
 	signal(k.wake)
