@@ -40,8 +40,9 @@ func (o *observer) dialOptions() []grpc.DialOption {
 // many calls do not add up.
 func (o *observer) deadline(timeout time.Duration) time.Time {
 	now := time.Now()
+	last := o.lastAsked.Load() // first: asked sets it last
 	since := o.silentSince.Load()
-	if since == 0 || now.Sub(time.Unix(0, o.lastAsked.Load())) > stale {
+	if since == 0 || now.Sub(time.Unix(0, last)) > stale {
 		return now.Add(timeout)
 	}
 	return time.Unix(0, since).Add(timeout)
@@ -52,9 +53,13 @@ func (o *observer) deadline(timeout time.Duration) time.Time {
 const stale = 15 * time.Second
 
 func (o *observer) asked() {
-	now := time.Now().UnixNano()
-	o.lastAsked.Store(now)
-	o.silentSince.CompareAndSwap(0, now)
+	now := time.Now()
+	if now.Sub(time.Unix(0, o.lastAsked.Load())) > stale {
+		o.silentSince.Store(now.UnixNano()) // whoever was not answered then
+	} else {
+		o.silentSince.CompareAndSwap(0, now.UnixNano())
+	}
+	o.lastAsked.Store(now.UnixNano())
 }
 
 func (o *observer) answered() { o.silentSince.Store(0) }
