@@ -3,6 +3,7 @@
 package listener
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -97,7 +98,8 @@ func (s *store) replace(keys map[string]value, revision int64, another bool) {
 		if _, ok := left[key]; ok {
 			continue
 		}
-		if old, ok := s.keys[key]; !ok || old.changed != v.changed || old.created != v.created {
+		// Two stores may have changed the same key in the same revision, each in its way.
+		if old, ok := s.keys[key]; !ok || old.changed != v.changed || old.created != v.created || !bytes.Equal(old.bytes, v.bytes) {
 			changed = append(changed, keyAt{key, v.changed})
 		}
 	}

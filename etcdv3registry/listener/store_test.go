@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package listener
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// etcd is restored from a backup, and the first change after it is to the key
+// that was changed first after the backup before.
+func TestAnotherValueOfTheSameRevisionIsAChange(t *testing.T) {
+	at := func(text string) map[string]value {
+		return map[string]value{"/a/key": {bytes: []byte(text), created: 5, changed: 8, decoded: &decoded{}}}
+	}
+	s := newStore([]string{"/a/"})
+	f := s.open()
+	s.replace(at("before"), 8, false)
+	require.Len(t, f.Take(), 1)
+	s.replace(at("before"), 8, true)
+	assert.Empty(t, f.Take(), "nothing has changed")
+
+	s.replace(at("after"), 8, true)
+	changes := f.Take()
+	require.Len(t, changes, 1)
+	assert.Equal(t, "after", string(changes[0].Value))
+}
