@@ -265,7 +265,9 @@ func (k *keeper) refuse(w *wish, err error) {
 }
 
 func (k *keeper) close() {
+	k.mu.Lock() // either want sees that it is closed, or it is waited for
 	k.cancel()
+	k.mu.Unlock()
 	k.running.Wait()
 	k.mu.Lock()
 	undo := k.undo
