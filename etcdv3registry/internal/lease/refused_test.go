@@ -3,6 +3,7 @@
 package lease
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -38,4 +39,28 @@ func TestAKeyOfWhichAnotherValueIsRefusedIsDeletedAllTheSame(t *testing.T) {
 	b = k.nextBatchLocked()
 	require.NotNil(t, b, "the first value is still there")
 	assert.Equal(t, []bool{false}, b.wanted)
+}
+
+// A key gets another value while etcd is asked to take the first.
+func TestWhoHasReplacedAKeyIsNotToldThatTheOneBeforeIsRefused(t *testing.T) {
+	k := New(Config{TTL: time.Second})
+	k.start.Do(func() {}) // what the writer does is done below
+	large := Key{Name: "/services/greeter/10.0.0.1:20000", Value: "too large"}
+	k.Put(large)
+	k.mu.Lock()
+	b := k.nextBatchLocked()
+	k.mu.Unlock()
+	small := Key{Name: large.Name, Value: "1"}
+	change := k.Replace(large.Name, small)
+	_ = k.refused(t.Context(), nil, b, errors.New("it is too large"))
+	k.requeue(b)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.ErrorIs(t, change.Wait(ctx), context.Canceled, "nothing is known of it yet")
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b = k.nextBatchLocked()
+	require.NotNil(t, b)
+	assert.Equal(t, []Key{small}, b.keys)
 }

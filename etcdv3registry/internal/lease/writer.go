@@ -256,11 +256,14 @@ func (k *Keeper) refused(ctx context.Context, client *clientv3.Client, b *batch,
 	if !e.refused {
 		logger.Errorf("[etcdv3] etcd refuses key %s, it is tried again from time to time: %v", redact.Key(e.key.Name), err)
 	}
-	e.refused = true
-	e.partner = nil
 	if b.wanted[0] {
 		e.sent = e.put // of an older value: that stays, under this lease
 	}
+	if e.key != b.keys[0] || (e.owners > 0) != b.wanted[0] {
+		return nil // it was changed meanwhile: those who wait hear what becomes of that
+	}
+	e.refused = true
+	e.partner = nil
 	e.tellLocked(fmt.Errorf("etcd refuses key %s: %w", redact.Key(e.key.Name), err))
 	return nil
 }
