@@ -5,6 +5,7 @@ package metadatareport
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -53,9 +54,12 @@ func (r *Report) GetServiceAppMapping(interfaceName, group string, l mappings.Ma
 		return nil, err
 	}
 	var names []string
-	if l == nil {
+	switch {
+	case l == nil:
 		names, err = r.readMapping(key)
-	} else {
+	case !reflect.ValueOf(l).Comparable():
+		err = fmt.Errorf("the listener is a %T, which cannot be compared: use a pointer", l)
+	default:
 		names, err = r.followMapping(key, interfaceName, l)
 	}
 	if err != nil {
