@@ -23,9 +23,9 @@ import (
 //
 // It waits for etcd at most registry.timeout. If etcd is away it returns nil,
 // logs a warning, and the key is put when etcd is back; with check=true in the
-// registry's params, or in those of the service, that is an error and nothing is
-// kept. What etcd refuses
-// (permission, credentials) is always an error.
+// registry's params, or in those of the service, that is an error. What etcd
+// refuses (permission, credentials) is always an error. After an error what was
+// registered before stays.
 func (r *Registry) Register(u *common.URL) error {
 	if u == nil {
 		return errNoURL
@@ -53,14 +53,42 @@ func (r *Registry) register(u *common.URL) error {
 	defer cancel()
 	switch err = change.Wait(ctx); {
 	case err == nil:
+		r.accept(slot, key)
 		return nil
 	case retry.CanPass(err) && !r.checks(u):
+		r.accept(slot, key)
 		logger.Warnf("[etcdv3] %s is not registered yet, it will be as soon as etcd at %v takes it: %v", describe(u), r.settings.cluster.Endpoints, err)
 		return nil
 	default:
-		r.unwant(slot, key)
+		r.undo(slot, key)
 		return err
 	}
+}
+
+// accept notes that the framework was told of no error.
+func (r *Registry) accept(slot string, key lease.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now, ok := r.registered[slot]; ok && now.Name == key.Name {
+		r.accepted[slot] = now
+	}
+}
+
+// undo restores what was accepted last, unless the slot was taken by another key
+// meanwhile.
+func (r *Registry) undo(slot string, key lease.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now, ok := r.registered[slot]; !ok || now.Name != key.Name {
+		return
+	}
+	if before, ok := r.accepted[slot]; ok {
+		r.registered[slot] = before
+		r.cluster.Lease.Replace(key.Name, before)
+		return
+	}
+	delete(r.registered, slot)
+	r.cluster.Lease.Delete(key.Name)
 }
 
 // checks reports whether an etcd that is away is an error to the caller: by the
@@ -96,7 +124,8 @@ func (r *Registry) want(slot string, key lease.Key) (*lease.Change, error) {
 	return c.Lease.Replace(old.Name, key), nil // if it is the same key, nothing is written
 }
 
-// unwant undoes want, unless the slot has been taken by another key since.
+// unwant takes back what want noted, unless the slot has been taken by another
+// key since.
 func (r *Registry) unwant(slot string, key lease.Key) *lease.Change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,6 +133,7 @@ func (r *Registry) unwant(slot string, key lease.Key) *lease.Change {
 		return nil
 	}
 	delete(r.registered, slot)
+	delete(r.accepted, slot)
 	return r.cluster.Lease.Delete(key.Name)
 }
 

@@ -37,6 +37,7 @@ type Registry struct {
 	destroyed     bool
 	cache         *cache               // opened by the first subscription, unless there is none
 	registered    map[string]lease.Key // by slot
+	accepted      map[string]lease.Key // what the framework was told of no error of last
 	subscriptions map[subscriptionID]subscribed
 	origins       map[string]*origin // of providers that listen to overrides, by exportKey
 	deaf          func()             // ends what OnOverrides began; nil before the first use
@@ -54,6 +55,7 @@ func newRegistry(u *common.URL) (registry.Registry, error) {
 	r := &Registry{
 		settings:      s,
 		registered:    map[string]lease.Key{},
+		accepted:      map[string]lease.Key{},
 		subscriptions: map[subscriptionID]subscribed{},
 		origins:       map[string]*origin{},
 	}

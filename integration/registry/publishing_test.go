@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -323,6 +324,18 @@ func TestCheckMakesAnAbsentEtcdAnError(t *testing.T) {
 	got := keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
 	require.Len(t, got, 1, "what was refused is not registered later")
 	assert.Contains(t, slices.Collect(maps.Keys(got))[0], "10.0.0.2")
+}
+
+func TestAProviderOfWhichTheNewParametersAreRefusedStaysAsItWas(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "1")))
+	before := keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
+	require.Error(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "1", "note", strings.Repeat("x", 2<<20))))
+	require.True(t, eventually(func() bool { return maps.Equal(before, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")) }))
+	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "2")))
+	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
 }
 
 func revision(t testing.TB, etcd *etcdtest.Server) int64 {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,6 +115,28 @@ func TestAnUpdateThatEtcdRefusesLeavesWhatWasThere(t *testing.T) {
 	assert.Contains(t, values(t, etcd.Client(), key)[key], `"revision":"1"`)
 	require.NoError(t, d.Update(instance("greeter", "10.0.0.1", 20000, "revision", "3")))
 	assert.Contains(t, values(t, etcd.Client(), key)[key], `"revision":"3"`)
+}
+
+// One that is refused for what came after it is told so, and may be gone.
+func TestOfTwoThatRegisterAtATimeTheRefusedOneTakesNothingAway(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	d := open(t, etcd.Endpoint())
+	large := strings.Repeat("x", 2<<20)
+	for i := range 20 {
+		var registering sync.WaitGroup
+		registering.Go(func() {
+			assert.Error(t, d.Register(instance("greeter", "10.0.0.1", 20000+i, "revision", large)))
+		})
+		var err error
+		registering.Go(func() { err = d.Register(instance("greeter", "10.0.0.1", 20000+i, "revision", "1")) })
+		registering.Wait()
+		if err != nil {
+			continue
+		}
+		key := fmt.Sprintf("/services/greeter/10.0.0.1:%d", 20000+i)
+		require.Eventually(t, func() bool { return strings.Contains(values(t, etcd.Client(), key)[key], `"revision":"1"`) }, patience, 5*time.Millisecond)
+	}
 }
 
 func TestInstancesReturnAfterTheLeaseIsRevokedKeysAreDeletedOrTheStoreIsWiped(t *testing.T) {

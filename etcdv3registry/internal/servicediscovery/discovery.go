@@ -45,6 +45,7 @@ type Discovery struct {
 	mu         sync.Mutex // guards what follows
 	destroyed  bool
 	registered map[string]lease.Key // by name
+	accepted   map[string]lease.Key // what the caller was told of no error of last
 	asked      map[string]*asked    // by application
 	listening  map[registry.ServiceInstancesChangedListener]*listening
 	cache      *cache // nil: there is none, or it has not been used yet
@@ -59,6 +60,7 @@ func New(cfg Config) *Discovery {
 		cfg:        cfg,
 		user:       cluster.NewUser(cfg.Cluster),
 		registered: map[string]lease.Key{},
+		accepted:   map[string]lease.Key{},
 		asked:      map[string]*asked{},
 		listening:  map[registry.ServiceInstancesChangedListener]*listening{},
 	}
@@ -75,8 +77,8 @@ func (d *Discovery) String() string {
 //
 // It waits for etcd at most for the timeout. If etcd is away it returns nil,
 // logs a warning, and the key is put when etcd is back; with check=true that is
-// an error and nothing is kept. What etcd refuses (permission, credentials) is
-// always an error.
+// an error. What etcd refuses (permission, credentials) is always an error. After
+// an error what was registered before stays.
 func (d *Discovery) Register(instance registry.ServiceInstance) error {
 	if err := d.register(instance); err != nil {
 		return fmt.Errorf("etcdv3 service discovery: register %s: %w", describe(instance), err)
@@ -97,7 +99,7 @@ func (d *Discovery) register(instance registry.ServiceInstance) error {
 	if err != nil {
 		return err
 	}
-	c, change, undo, err := d.want(key)
+	c, change, err := d.want(key)
 	if err != nil {
 		return err
 	}
@@ -105,45 +107,62 @@ func (d *Discovery) register(instance registry.ServiceInstance) error {
 	defer cancel()
 	switch err = change.Wait(ctx); {
 	case err == nil:
+		d.accept(key)
 		return nil
 	case retry.CanPass(err) && !d.cfg.Check:
+		d.accept(key)
 		logger.Warnf("[etcdv3] %s is not registered yet, it will be as soon as etcd at %v takes it: %v", describe(instance), d.cfg.Cluster.Endpoints, err)
 		return nil
 	default:
-		undo()
+		d.undo(key)
 		return err
 	}
 }
 
-// want notes the key as registered and starts the change that makes it so. undo
-// restores what was registered before.
-func (d *Discovery) want(key lease.Key) (c *cluster.Cluster, change *lease.Change, undo func(), err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c, err = d.user.Get()
-	if err != nil || d.destroyed {
-		return nil, nil, nil, cluster.ErrClosed
-	}
-	old, registered := d.registered[key.Name]
-	d.registered[key.Name] = key
-	if !registered {
-		return c, c.Lease.Put(key), func() { d.unwant(key.Name) }, nil
-	}
-	return c, c.Lease.Replace(key.Name, key), func() { d.restore(key, old) }, nil
-}
-
-// restore undoes the replacement of old by key, unless another one followed.
-func (d *Discovery) restore(key, old lease.Key) {
+// want notes the key as registered and starts the change that makes it so.
+func (d *Discovery) want(key lease.Key) (*cluster.Cluster, *lease.Change, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := d.user.Get()
-	if d.registered[key.Name] == key && err == nil {
-		d.registered[key.Name] = old
-		c.Lease.Replace(key.Name, old)
+	if err != nil || d.destroyed {
+		return nil, nil, cluster.ErrClosed
+	}
+	_, registered := d.registered[key.Name]
+	d.registered[key.Name] = key
+	if registered {
+		return c, c.Lease.Replace(key.Name, key), nil
+	}
+	return c, c.Lease.Put(key), nil
+}
+
+// accept notes that the caller was told of no error.
+func (d *Discovery) accept(key lease.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.registered[key.Name] == key {
+		d.accepted[key.Name] = key
 	}
 }
 
-// unwant undoes want. It returns nil for a key that is not registered.
+// undo restores what was accepted last, unless the key was registered anew
+// meanwhile.
+func (d *Discovery) undo(key lease.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, err := d.user.Get()
+	if d.registered[key.Name] != key || err != nil {
+		return
+	}
+	if before, ok := d.accepted[key.Name]; ok {
+		d.registered[key.Name] = before
+		c.Lease.Replace(key.Name, before)
+		return
+	}
+	delete(d.registered, key.Name)
+	c.Lease.Delete(key.Name)
+}
+
+// unwant takes a key back. It returns nil for one that is not registered.
 func (d *Discovery) unwant(name string) (*cluster.Cluster, *lease.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -152,6 +171,7 @@ func (d *Discovery) unwant(name string) (*cluster.Cluster, *lease.Change) {
 		return nil, nil
 	}
 	delete(d.registered, name)
+	delete(d.accepted, name)
 	return c, c.Lease.Delete(name)
 }
 
