@@ -121,16 +121,12 @@ func (r *Registry) Destroy() {
 	r.destroyed = true
 	close(r.Done())
 	c := r.cluster
-	var changes []*lease.Change
-	for _, key := range r.registered {
-		if !key.Persistent {
-			changes = append(changes, c.Lease.Delete(key.Name))
-		}
-	}
-	subscriptions, cached := r.subscriptions, r.cache
-	r.registered, r.subscriptions, r.origins = nil, nil, nil
+	registered, subscriptions, cached := r.registered, r.subscriptions, r.cache
+	r.registered, r.accepted, r.subscriptions, r.origins = nil, nil, nil, nil
 	r.mu.Unlock()
 
+	// First: what a process deletes on its way out is no news to itself, nor to
+	// its cache file.
 	for _, s := range subscriptions {
 		s.Close()
 	}
@@ -139,6 +135,12 @@ func (r *Registry) Destroy() {
 		return
 	}
 	r.deaf()
+	var changes []*lease.Change
+	for _, key := range registered {
+		if !key.Persistent {
+			changes = append(changes, c.Lease.Delete(key.Name))
+		}
+	}
 	ctx, cancel := c.Waiting(r.settings.timeout)
 	defer cancel()
 	var err error
