@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 MODULES  := . integration examples
-TIMEOUT  ?= 10m
+TIMEOUT  ?= 20m
+# Tests of a package at a time: most wait, for processes that start and leases that end.
+PARALLEL ?= 8
 FUZZTIME ?= 20s
 BENCH    ?= .
 CHAOS_DURATION ?= 5m
@@ -23,13 +25,17 @@ GOLANGCI = go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .PHONY: test
 test: test-alone etcd ## all tests with the race detector
-	go test -race -timeout $(TIMEOUT) $(PACKAGES)
+	go test -race -parallel $(PARALLEL) -timeout $(TIMEOUT) $(PACKAGES)
+
+.PHONY: build
+build: etcd ## compile what the tests are made of
+	go build -race $$(go list -deps -test -f '{{if and (or .GoFiles .CgoFiles) (not .ForTest) (ne .Name "main")}}{{.ImportPath}}{{end}}' $(PACKAGES))
 
 .PHONY: test-alone
-test-alone: ## the root module as users get it, without the workspace
+test-alone: ## the root module as users get it, without the workspace; test has it with the race detector
 	GOWORK=off go build ./...
 	GOWORK=off go vet ./...
-	GOWORK=off go test -race -timeout $(TIMEOUT) ./...
+	GOWORK=off go test -cover -timeout $(TIMEOUT) ./...
 
 .PHONY: etcd
 etcd: ## build the etcd server that the tests run, unless it is cached
@@ -62,6 +68,14 @@ bench: etcd ## all benchmarks; BENCH=regexp picks some
 .PHONY: chaos
 chaos: etcd ## random faults for CHAOS_DURATION; CHAOS_SEED=n repeats decisions
 	cd integration && CHAOS_DURATION=$(CHAOS_DURATION) go test -race -count=1 -timeout 120m -v -run 'TestChaos$$' ./failback/
+
+.PHONY: app-chaos
+app-chaos: etcd ## likewise, whole applications as processes of their own
+	cd integration && CHAOS_DURATION=$(CHAOS_DURATION) go test -race -count=1 -timeout 120m -v -run 'TestApplicationChaos$$' ./e2e/
+
+.PHONY: e2e-race
+e2e-race: etcd ## the end-to-end tests, the applications with the race detector as well
+	cd integration && E2E_RACE=1 go test -race -count=1 -parallel 3 -timeout 60m ./e2e/
 
 .PHONY: interop
 interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 )
 
 const (
@@ -83,7 +84,7 @@ func (a *addresses) setScheme(scheme string) error {
 
 func splitHostPort(s string) (host, port string, err error) {
 	switch {
-	case isIPv6(s):
+	case layout.IsIPv6(s):
 		return s, defaultPort, nil
 	case strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]"):
 		host, port = s[1:len(s)-1], defaultPort
@@ -104,17 +105,12 @@ func splitHostPort(s string) (host, port string, err error) {
 	switch {
 	case host == "":
 		return "", "", errors.New("the host is empty")
-	case strings.HasPrefix(s, "[") && !isIPv6(host):
+	case strings.HasPrefix(s, "[") && !layout.IsIPv6(host):
 		return "", "", errors.New("what is in brackets is not an IPv6 address")
-	case strings.ContainsFunc(host, isNoHost) && !isIPv6(host):
+	case strings.ContainsFunc(host, isNoHost) && !layout.IsIPv6(host):
 		return "", "", errors.New("the host has a character that no host name has")
 	}
 	return host, port, nil
-}
-
-func isIPv6(s string) bool {
-	ip, err := netip.ParseAddr(s)
-	return err == nil && ip.Is6()
 }
 
 func isNoHost(r rune) bool {

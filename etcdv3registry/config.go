@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +17,9 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"github.com/dubbogo/gost/log/logger"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cachefile"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -33,6 +37,8 @@ type settings struct {
 	caching    bool   // whether there is one
 	saveAtOnce bool   // it is saved with every change, rather than a little later
 	keepLast   bool   // a consumer keeps its providers when all are gone
+
+	scriptRules bool // a config center lets them through
 }
 
 // root is what every key of a registry begins with: "/dubbo", "/tenant/dubbo".
@@ -50,6 +56,7 @@ type parameter struct {
 // draft is what the parameters are read into, before they are put together.
 type draft struct {
 	settings
+	passwordEnv   string
 	retryTimes    int
 	retryInterval time.Duration
 }
@@ -103,6 +110,12 @@ var parameters = []parameter{
 		func(d *draft, v string) bool { return readBool(v, &d.keepLast) }},
 	{"endpoints.sync", "false", "true or false",
 		func(d *draft, v string) bool { return readBool(v, &d.cluster.SyncEndpoints) }},
+	{"script-rules", "false", "true or false",
+		func(d *draft, v string) bool { return readBool(v, &d.scriptRules) }},
+	{"password-file", "", "the path of a file that holds the password",
+		func(d *draft, v string) bool { d.cluster.PasswordFile = v; return true }},
+	{"password-env", "", "the name of an environment variable that holds the password",
+		func(d *draft, v string) bool { d.passwordEnv = v; return os.Getenv(v) != "" }},
 	{"ca-cert-file", "", "the path of a PEM file",
 		func(d *draft, v string) bool { d.cluster.TLS.CA = v; return true }},
 	{"tls-cert-file", "", "the path of a PEM file",
@@ -114,7 +127,7 @@ var parameters = []parameter{
 }
 
 // newSettings reads the URL that dubbo-go hands to an extension's factory. It
-// does no I/O but for reading the TLS files that the URL names.
+// does no I/O but for reading the TLS files that the URL names, once in a process.
 //
 // An error names the parameter, the value and what is accepted; parameters
 // that are not in the table are left alone.
@@ -160,7 +173,10 @@ func newSettings(u *common.URL, names dialect) (settings, error) {
 	if u.Username == "" {
 		s.cluster.Username, s.cluster.Password = addresses.username, cmp.Or(u.Password, addresses.password)
 	}
-	switch hasUser, hasPassword := s.cluster.Username != "", s.cluster.Password != ""; {
+	if s.cluster.Password, err = passwordOf(s.cluster, d.passwordEnv); err != nil {
+		return settings{}, err
+	}
+	switch hasUser, hasPassword := s.cluster.Username != "", s.cluster.Password != "" || s.cluster.PasswordFile != ""; {
 	case hasUser && !hasPassword:
 		return settings{}, errors.New("etcdv3 registry: a user name is configured without a password")
 	case hasPassword && !hasUser:
@@ -172,9 +188,31 @@ func newSettings(u *common.URL, names dialect) (settings, error) {
 	return s, err
 }
 
+// passwordOf returns the password, unless it is in a file, which is read once so
+// that a mistake is told when the service starts.
+func passwordOf(c cluster.Config, env string) (string, error) {
+	given := 0
+	for _, source := range []string{c.Password, c.PasswordFile, env} {
+		if source != "" {
+			given++
+		}
+	}
+	switch {
+	case given > 1:
+		return "", errors.New("etcdv3 registry: of password, password-file and password-env one is enough: configure one of them")
+	case env != "":
+		return os.Getenv(env), nil
+	case c.PasswordFile != "":
+		if _, err := cluster.ReadPassword(c.PasswordFile); err != nil {
+			return "", fmt.Errorf("etcdv3 registry: %w", err)
+		}
+	}
+	return c.Password, nil
+}
+
 // wantsTLS decides by the files configured and the scheme written whether
-// connections use TLS, and reads the files once, so that a mistake in them is
-// told when the service starts.
+// connections use TLS, and reads the files the first time, so that a mistake in
+// them is told when the service starts.
 func wantsTLS(files cluster.TLS, scheme string) (bool, error) {
 	configured := files != (cluster.TLS{})
 	switch {
@@ -185,7 +223,7 @@ func wantsTLS(files cluster.TLS, scheme string) (bool, error) {
 	case !configured && scheme != "https":
 		return false, nil
 	}
-	if _, err := files.Config(); err != nil {
+	if err := files.Check(); err != nil {
 		return false, fmt.Errorf("etcdv3 registry: %w", err)
 	}
 	return true, nil
@@ -233,4 +271,37 @@ func readBool(v string, into *bool) bool {
 	b, err := strconv.ParseBool(v)
 	*into = b
 	return err == nil
+}
+
+// cachePath is where the cache file is; empty if there is to be none.
+func (s settings) cachePath(application string) string {
+	switch {
+	case !s.caching:
+		return ""
+	case strings.HasPrefix(s.cacheFile, "~/"):
+		if home, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(home, s.cacheFile[2:])
+		}
+		return s.cacheFile
+	case s.cacheFile != "":
+		return s.cacheFile
+	}
+	// Of several addresses Java's file name has the first: the others are its backup.
+	path, err := cachefile.DefaultPath(application, s.cluster.Endpoints[0])
+	if err != nil {
+		logger.Warnf("[etcdv3] there is no local cache file, this service cannot start without etcd: %v", err)
+	}
+	return path
+}
+
+// withoutSecrets returns a copy of an extension's URL that may be shown.
+func withoutSecrets(u *common.URL) *common.URL {
+	shown := u.Clone()
+	shown.Password = ""
+	for _, name := range []string{constant.ClientNameKey, constant.BackupKey} { // may hold the address as it was written
+		if value := shown.GetParam(name, ""); value != "" {
+			shown.SetParam(name, redact(value))
+		}
+	}
+	return shown
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -28,6 +29,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/registry"
 )
 
 // registryConfig is the part of a dubbo-go registry config that the tests set.
@@ -277,10 +279,29 @@ func TestHalfOfTheCredentialsIsAnErrorThatSaysWhichHalf(t *testing.T) {
 		{registryConfig{address: "root@a:1"}, "a user name is configured without a password"},
 		{registryConfig{address: "root:@a:1"}, "a user name is configured without a password"},
 		{registryConfig{address: "a:1", password: "SECRET"}, "a password is configured without a user name"},
+		{registryConfig{address: "a:1", params: map[string]string{"password-file": fileOf(t, "SECRET")}}, "a password is configured without a user name"},
+		{registryConfig{address: "root:SECRET@a:1", params: map[string]string{"password-file": fileOf(t, "SECRET")}}, "one is enough"},
+		{registryConfig{address: "root@a:1", params: map[string]string{"password-file": "/none"}}, `password-file="/none"`},
+		{registryConfig{address: "root@a:1", params: map[string]string{"password-env": "NO_SUCH_VARIABLE"}}, `password-env="NO_SUCH_VARIABLE" cannot be used`},
 	} {
 		_, err := newSettings(c.config.url(t), inRegistry)
 		if assert.ErrorContains(t, err, c.want) {
 			assert.NotContains(t, err.Error(), "SECRET")
+		}
+	}
+}
+
+func TestThePasswordNeedNotStandInTheConfiguration(t *testing.T) {
+	t.Setenv("ETCD_PASSWORD", "SECRET")
+	file := fileOf(t, "SECRET\n")
+	for name, value := range map[string]string{"password-env": "ETCD_PASSWORD", "password-file": file} {
+		s, err := newSettings(registryConfig{address: "a:1", username: "root", params: map[string]string{name: value}}.url(t), inRegistry)
+		require.NoError(t, err)
+		assert.Equal(t, "root", s.cluster.Username)
+		if name == "password-env" {
+			assert.Equal(t, "SECRET", s.cluster.Password)
+		} else {
+			assert.Equal(t, file, s.cluster.PasswordFile)
 		}
 	}
 }
@@ -347,9 +368,8 @@ func TestTLSIsUsedWhenItIsConfiguredOrTheAddressSaysHTTPS(t *testing.T) {
 	assert.Equal(t, "etcd", config.ServerName)
 	assert.NotNil(t, config.RootCAs)
 	assert.False(t, config.InsecureSkipVerify)
-	client, err := config.GetClientCertificate(nil)
-	require.NoError(t, err)
-	assert.NotEmpty(t, client.Certificate)
+	assert.NotEmpty(t, config.Certificates)
+	assert.EqualValues(t, tls.VersionTLS12, config.MinVersion)
 }
 
 func TestTLSFilesThatCannotBeUsedAreAnErrorWhenTheServiceStarts(t *testing.T) {
@@ -401,8 +421,7 @@ func TestBuildingARegistryDoesNoIOAndStartsNoGoroutine(t *testing.T) {
 			config := registryConfig{address: address, username: "root", password: "secret", timeout: "1h"}
 			r, err := extension.GetRegistry(Protocol, config.url(t))
 			require.NoError(t, err)
-			require.IsType(t, &Registry{}, r)
-			require.Nil(t, r.(*Registry).cluster, "the factory has acquired the cluster")
+			require.IsType(t, &registry.Registry{}, r)
 			require.True(t, r.IsAvailable())
 		}
 	}
@@ -541,5 +560,14 @@ func TestOtherExtensionsNameTheSameFieldsInTheirOwnWay(t *testing.T) {
 		assert.Equal(t, "/n/g", s.root(), name)
 		assert.Equal(t, 1500*time.Millisecond, s.timeout, name)
 		assert.Equal(t, 7*time.Second, s.cluster.Session, name)
+	}
+}
+
+func TestTheCacheFileMayBeInTheHome(t *testing.T) {
+	t.Setenv("HOME", "/home/shop")
+	for file, want := range map[string]string{"~/cache": "/home/shop/cache", "/x/~/cache": "/x/~/cache", "~cache": "~cache"} {
+		s, err := newSettings(registryConfig{address: "a:1", params: map[string]string{"file": file}}.url(t), inRegistry)
+		require.NoError(t, err)
+		assert.Equal(t, want, s.cachePath("shop"))
 	}
 }

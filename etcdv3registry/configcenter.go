@@ -37,6 +37,7 @@ func (configCenters) GetDynamicConfiguration(u *common.URL) (config_center.Dynam
 		Root:    joinPath(cmp.Or(s.namespace, config_center.DefaultGroup), "config"),
 		Timeout: s.timeout,
 
+		ScriptRules:      s.scriptRules,
 		OverridesChanged: cluster.OverridesChanged,
 	}), nil
 }

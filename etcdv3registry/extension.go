@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/metadata/report"
@@ -16,6 +17,7 @@ import (
 	_ "dubbo.apache.org/dubbo-go/v3/registry/etcdv3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	references "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/reference"
 )
 
 // Protocol is what a registry config names to use this registry.
@@ -28,6 +30,7 @@ const shutdownTimeout = 5 * time.Second
 func init() {
 	extension.SetRegistry(Protocol, newRegistry)
 	extension.SetServiceDiscovery(Protocol, newServiceDiscovery)
+	extension.SetDirectory(constant.ServiceRegistryProtocol, references.NewDirectory)
 	extension.SetMetadataReportFactory(Protocol, func() report.MetadataReportFactory { return metadataReports{} })
 	extension.SetConfigCenterFactory(Protocol, func() config_center.DynamicConfigurationFactory { return configCenters{} })
 	// The framework destroys no registry. This is its only call on the way out,

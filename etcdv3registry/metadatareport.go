@@ -11,6 +11,7 @@ import (
 	gxset "github.com/dubbogo/gost/container/set"
 	"github.com/dubbogo/gost/log/logger"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/metadatareport"
 )
 
@@ -44,10 +45,10 @@ func applicationOfProcess() string {
 	service := metadata.GetMetadataService()
 	for _, list := range []func() ([]*common.URL, error){service.GetSubscribedURLs, service.GetExportedServiceURLs} {
 		if urls, err := list(); err == nil && len(urls) > 0 {
-			return applicationOf(urls...)
+			return layout.ApplicationOf(urls...)
 		}
 	}
-	return applicationOf()
+	return layout.ApplicationOf()
 }
 
 // wrongReport is a report that cannot be used, and says why.

@@ -4,8 +4,13 @@ package etcdv3registry
 
 import (
 	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/metadata/info"
 	"dubbo.apache.org/dubbo-go/v3/registry"
+	framework "dubbo.apache.org/dubbo-go/v3/registry/servicediscovery"
+	gxset "github.com/dubbogo/gost/container/set"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/servicediscovery"
 )
 
@@ -25,7 +30,18 @@ func newServiceDiscovery(u *common.URL) (registry.ServiceDiscovery, error) {
 		Timeout:    s.timeout,
 		Check:      s.check,
 		KeepLast:   s.keepLast,
-		CacheFile:  s.cachePath(applicationOf(u)),
+		CacheFile:  s.cachePath(layout.ApplicationOf(u)),
 		SaveAtOnce: s.saveAtOnce,
+		Metadata:   metadataFor(layout.ApplicationOf(u), u.GetParam(constant.RegistryIdKey, constant.DefaultKey)),
 	}), nil
+}
+
+// metadataFor asks as the framework does: its cache, the metadata report of the
+// registry, or the instance itself.
+func metadataFor(self, registryID string) func(string, string, registry.ServiceInstance) (*info.MetadataInfo, error) {
+	return func(application, revision string, i registry.ServiceInstance) (*info.MetadataInfo, error) {
+		// The framework's cache is a file, which it names after whoever asks first.
+		framework.NewServiceInstancesChangedListener(self, registryID, gxset.NewSet())
+		return framework.GetMetadataInfo(application, i, revision, registryID)
+	}
 }

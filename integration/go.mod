@@ -9,6 +9,7 @@ tool go.etcd.io/etcd/server/v3
 require (
 	dubbo.apache.org/dubbo-go/v3 v3.3.2
 	github.com/Shopify/toxiproxy/v2 v2.6.0
+	github.com/apache/dubbo-go-hessian2 v1.12.5
 	github.com/dubbo-go-contrib/registry-etcdv3 v0.0.0-00010101000000-000000000000
 	github.com/dubbogo/gost v1.14.3
 	github.com/prometheus/client_model v0.6.1
@@ -36,7 +37,6 @@ require (
 	github.com/aliyun/alibabacloud-dkms-gcs-go-sdk v0.2.2 // indirect
 	github.com/aliyun/alibabacloud-dkms-transfer-go-sdk v0.1.7 // indirect
 	github.com/apache/dubbo-getty v1.4.10 // indirect
-	github.com/apache/dubbo-go-hessian2 v1.12.5 // indirect
 	github.com/apolloconfig/agollo/v4 v4.4.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/bits-and-blooms/bitset v1.2.0 // indirect

@@ -10,15 +10,13 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/dubbogo/gost/log/logger"
-
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
 )
 
 // thing is what one ID of a View stands for: the keys in etcd, and the one
 // that the listener was told of.
 type thing struct {
-	keys []keyAt // with the revision of their creation; rarely more than one
-	told string  // empty: the listener does not know it
+	keys      []keyAt // with the revision of their creation; rarely more than one
+	delivered string  // empty: the listener does not know it
 }
 
 // latest is the key that was created last, or empty if there is none.
@@ -86,7 +84,7 @@ func (s *Subscription) hold(touched []string) []string {
 		switch {
 		case slices.ContainsFunc(t.keys, func(k keyAt) bool { return s.view.KeepLast(k.key) }):
 			return touched
-		case t.told != "" && s.view.KeepLast(t.told):
+		case t.delivered != "" && s.view.KeepLast(t.delivered):
 			known = true
 		}
 	}
@@ -95,14 +93,14 @@ func (s *Subscription) hold(touched []string) []string {
 	}
 	var now []string
 	for _, id := range touched {
-		if told := s.things[id].told; told != "" && s.view.KeepLast(told) {
+		if delivered := s.things[id].delivered; delivered != "" && s.view.KeepLast(delivered) {
 			s.held = append(s.held, id)
 		} else {
 			now = append(now, id)
 		}
 	}
 	if len(s.held) > before {
-		logger.Warnf("[etcdv3] everything under %s is gone from etcd: going on with what was there last, until there is something again", s.feed.store.prefix)
+		logger.Warnf("[etcdv3] everything under %s is gone from etcd: going on with what was there last, until there is something again", s.feed.name())
 	}
 	return now
 }
@@ -113,8 +111,8 @@ func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*regi
 	var events []*registry.ServiceEvent
 	for _, id := range ids {
 		t := s.things[id]
-		before, now := t.told, t.latest()
-		t.told = now
+		before, now := t.delivered, t.latest()
+		t.delivered = now
 		s.things[id] = t
 		if now == "" {
 			delete(s.things, id)
@@ -142,11 +140,8 @@ func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*regi
 // it cannot be read.
 func (s *Subscription) read(key string) *common.URL {
 	u, err := s.view.Read(key)
-	if err != nil && s.feed.store.warnOnce(key) {
-		logger.Warnf("[etcdv3] skipping a key that cannot be read as a URL: %q: %v", redact.Key(key), err)
-	}
 	if err != nil {
-		return nil
+		s.feed.Skip(key, err)
 	}
 	return u
 }

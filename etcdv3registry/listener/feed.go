@@ -5,8 +5,13 @@ package listener
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
 // Change is a key that changed since the last Take, as it is now.
@@ -14,6 +19,8 @@ type Change struct {
 	Key     string
 	Value   []byte // not to be written to
 	Created int64  // the revision in which the key was created
+	Changed int64  // the revision in which it was put last
+	Lease   int64  // that it is under; 0: none
 	Deleted bool
 
 	decoded *decoded
@@ -34,67 +41,125 @@ type decoded struct {
 	value any
 }
 
-// Feed is one reader's view of the keys under a prefix. It is made by
+// Feed is one reader's view of the keys under some prefixes. It is made by
 // Hub.Open. Take is for one goroutine at a time.
 type Feed struct {
+	hub      *Hub
+	views    []*view // one for each prefix
+	once     sync.Once
+	ctx      context.Context // ends with Close
+	changed  chan struct{}
+	unlisted atomic.Int32 // of the prefixes, those that etcd has not been read of yet
+	release  func()
+}
+
+// view is what a feed sees of one prefix.
+type view struct {
 	store   *store
-	release func()
-	once    sync.Once
-	changed chan struct{}
+	feed    *Feed
 	pending map[string]int64 // the keys that changed, and in which revision, guarded by store.mu
 }
 
 // Ready returns when etcd has been read once, whether it had keys or not. It
 // fails when ctx ends, or at once if etcd refuses for good (no permission, wrong
 // credentials); the feed goes on trying all the same.
-func (f *Feed) Ready(ctx context.Context) error { return f.store.ready(ctx) }
+func (f *Feed) Ready(ctx context.Context) error {
+	for _, v := range f.views {
+		if err := v.store.ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Changed receives a value when there is something to Take, and once after
-// the first listing, even if that was empty.
+// the first listing, even if that was empty; of several prefixes, when all have
+// been listed.
 func (f *Feed) Changed() <-chan struct{} { return f.changed }
 
 // Take returns what changed since the last Take, in the order of the changes;
 // the first one returns all keys there are. A key that came and went in between
 // is returned as deleted.
 func (f *Feed) Take() []Change {
-	f.store.mu.Lock()
-	pending := f.pending
-	f.pending = map[string]int64{}
-	changes := make([]Change, 0, len(pending))
-	for key := range pending {
-		v, ok := f.store.keys[key]
-		changes = append(changes, Change{Key: key, Value: v.bytes, Created: v.created, Deleted: !ok, decoded: v.decoded})
+	var (
+		changes []Change
+		at      = map[string]int64{}
+	)
+	for _, v := range f.views {
+		v.store.mu.Lock()
+		changes = slices.Grow(changes, len(v.pending))
+		for key, revision := range v.pending {
+			at[key] = revision
+			value, ok := v.store.keys[key]
+			changes = append(changes, Change{
+				Key: key, Value: value.bytes, Created: value.created, Changed: value.changed, Lease: value.lease, Deleted: !ok, decoded: value.decoded,
+			})
+		}
+		v.pending = map[string]int64{}
+		v.store.mu.Unlock()
 	}
-	f.store.mu.Unlock()
-
 	slices.SortFunc(changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(pending[a.Key], pending[b.Key]), cmp.Compare(a.Key, b.Key))
+		return cmp.Or(cmp.Compare(at[a.Key], at[b.Key]), cmp.Compare(a.Key, b.Key))
 	})
 	return changes
 }
 
-// WarnOnce reports true the first time that any feed of the prefix asks about a
-// key that exists: what cannot be read is to be logged once.
-func (f *Feed) WarnOnce(key string) bool { return f.store.warnOnce(key) }
+// Skip tells the log that a key, or a part of it, cannot be used, and why: once for the key as it
+// is, whichever feed says so, and of all keys of a prefix not more than once a
+// minute.
+func (f *Feed) Skip(key string, why error) {
+	for _, v := range f.views {
+		if strings.HasPrefix(key, v.store.prefix) && v.store.warnOnce(key) {
+			v.store.skipped.add(key, why)
+		}
+	}
+}
 
 // Revision is that of the last change of the keys that etcd has told of; 0
 // before the first listing. What Take returns is at least as new as what
 // Revision returned before it.
-func (f *Feed) Revision() int64 { return f.store.revision() }
+func (f *Feed) Revision() int64 {
+	oldest := int64(math.MaxInt64)
+	for _, v := range f.views {
+		oldest = min(oldest, v.store.revision())
+	}
+	return oldest
+}
+
+// Context ends with Close, or with the Hub.
+func (f *Feed) Context() context.Context { return f.ctx }
+
+// Go runs read, which has to end with Context, in a goroutine that Hub.Close
+// waits for. It does nothing when Context has ended.
+func (f *Feed) Go(read func()) {
+	if f.ctx.Err() == nil {
+		f.hub.goUntilClose(read)
+	}
+}
+
+// name says in the log what the feed is about.
+func (f *Feed) name() string {
+	prefixes := make([]string, len(f.views))
+	for i, v := range f.views {
+		prefixes[i] = v.store.prefix
+	}
+	return strings.Join(prefixes, " and ")
+}
 
 // Close ends the feed. It may be called more than once.
 func (f *Feed) Close() {
 	f.once.Do(func() {
-		f.store.mu.Lock()
-		delete(f.store.feeds, f)
-		f.store.mu.Unlock()
+		for _, v := range f.views {
+			v.store.close(v)
+		}
 		f.release()
 	})
 }
 
+// signal tells the reader that there is something, unless it is to wait for more.
 func (f *Feed) signal() {
-	select {
-	case f.changed <- struct{}{}:
-	default:
+	if f.unlisted.Load() > 0 {
+		return
 	}
+	delivery.Signal(f.changed)
 }

@@ -15,10 +15,13 @@ func listed(m *mirror, revision int64) {
 }
 
 // known1 is what is known of the only prefix.
-func known1(m *mirror) known { return m.known()[0] }
+func known1(m *mirror) fingerprint {
+	k, _ := m.fingerprint()
+	return k
+}
 
 func TestWhatIsListedLaterNeedsNoComparison(t *testing.T) {
-	m := newMirror(NewHub(Config{}), []string{"/dubbo/"})
+	m := newMirror(NewHub(Config{}), "/dubbo/", nil)
 	listed(m, 5)
 	k := known1(m)
 	assert.False(t, m.listedSince(k))
@@ -29,7 +32,7 @@ func TestWhatIsListedLaterNeedsNoComparison(t *testing.T) {
 
 // It may have been read from the store that is to be compared with another.
 func TestWhatIsBeingListedNeedsAComparison(t *testing.T) {
-	m := newMirror(NewHub(Config{}), []string{"/dubbo/"})
+	m := newMirror(NewHub(Config{}), "/dubbo/", nil)
 	listed(m, 5)
 	m.beginListing()
 	k := known1(m)
@@ -40,20 +43,20 @@ func TestWhatIsBeingListedNeedsAComparison(t *testing.T) {
 }
 
 func TestOnlyTheLastRestartCountsAndAnyOfAnotherStore(t *testing.T) {
-	m := newMirror(NewHub(Config{}), []string{"/dubbo/"})
+	m := newMirror(NewHub(Config{}), "/dubbo/", nil)
 	listed(m, 5)
-	m.restart(restart{known: known1(m), another: true})
+	m.requestRelist(relist{fingerprint: known1(m), otherStore: true})
 	listed(m, 6)
 	last := known1(m)
-	m.restart(restart{known: last})
-	assert.Equal(t, restart{known: last, another: true}, <-m.restarts)
-	assert.Empty(t, m.restarts)
+	m.requestRelist(relist{fingerprint: last})
+	assert.Equal(t, relist{fingerprint: last, otherStore: true}, <-m.relists)
+	assert.Empty(t, m.relists)
 }
 
 func TestProgressNeverGoesBack(t *testing.T) {
-	m := newMirror(NewHub(Config{}), []string{"/dubbo/"})
+	m := newMirror(NewHub(Config{}), "/dubbo/", nil)
 	listed(m, 5)
-	m.advance(0, 9)
-	m.advance(0, 7)
+	m.advance(9)
+	m.advance(7)
 	assert.EqualValues(t, 9, known1(m).revision)
 }

@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/limits"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -29,25 +30,36 @@ type Config struct {
 	Session time.Duration
 	// PageSize is the number of keys in one page of a listing; zero means 5000.
 	PageSize int64
+	// MaxKeys and MaxBytes, of keys and values, are how much is mirrored of one
+	// prefix: what is beyond that is left out, and an error in the log. Zero means
+	// 1,000,000 keys and 512 MiB.
+	MaxKeys  int
+	MaxBytes int64
+	// Limits of etcd, which those who share them learn together. Nil: its own.
+	Limits *limits.Limits
 	// Backoff spaces the attempts to list and to watch while etcd is away. Nil
 	// means from 200 ms to 5 s.
 	Backoff retry.Policy
 }
 
+func (c *Config) exceeded(keys int, bytes int64) bool {
+	return keys > c.MaxKeys || bytes > c.MaxBytes
+}
+
 // Hub shares the watches of one client. Its methods may be called from any
 // goroutine.
 type Hub struct {
-	cfg     Config
-	left    atomic.Int64    // Config.Session
-	ctx     context.Context // ends with Close
-	cancel  context.CancelFunc
-	running sync.WaitGroup // mirrors and subscriptions
+	cfg       Config
+	retention atomic.Int64    // Config.Session
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	running   sync.WaitGroup // mirrors, and readers of feeds
 
-	mu       sync.Mutex         // guards what follows
-	mirrors  map[string]*mirror // by name
-	failing  map[*mirror]struct{}
-	checking bool      // a Check is under way
-	next     [][]known // what those after it are to compare
+	mu       sync.Mutex          // guards what follows
+	mirrors  map[string]*mirror  // by prefix
+	failing  map[*mirror]trouble // those that do not follow etcd
+	checking bool                // a Check is under way
+	next     [][]fingerprint     // what those after it are to compare
 }
 
 // NewHub makes a Hub. Nothing is sent, and no goroutine started, before the
@@ -59,6 +71,15 @@ func NewHub(cfg Config) *Hub {
 	if cfg.PageSize <= 0 {
 		cfg.PageSize = defaultPageSize
 	}
+	if cfg.MaxKeys <= 0 {
+		cfg.MaxKeys = 1_000_000
+	}
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = 512 << 20
+	}
+	if cfg.Limits == nil {
+		cfg.Limits = &limits.Limits{}
+	}
 	if cfg.Backoff == nil {
 		cfg.Backoff = retry.Backoff(200*time.Millisecond, 5*time.Second)
 	}
@@ -66,42 +87,58 @@ func NewHub(cfg Config) *Hub {
 	// and to go on at another member. The same context for all watches puts them
 	// on one stream.
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(context.Background()))
-	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[string]*mirror{}, failing: map[*mirror]struct{}{}}
+	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[string]*mirror{}, failing: map[*mirror]trouble{}}
 	h.SetSession(cfg.Session)
 	return h
 }
 
 // SetSession replaces Config.Session.
-func (h *Hub) SetSession(session time.Duration) { h.left.Store(int64(session)) }
+func (h *Hub) SetSession(session time.Duration) { h.retention.Store(int64(session)) }
 
-func (h *Hub) session() time.Duration { return time.Duration(h.left.Load()) }
+func (h *Hub) session() time.Duration { return time.Duration(h.retention.Load()) }
 
 // Open returns a feed of the keys that begin with one of the prefixes, none of
-// which begins with another. The first feed of the same prefixes starts a watch
-// of each, the last one to be closed ends them. The keys of all are first read at
-// one revision. After Close of the hub a feed stays empty.
+// which begins with another. The first feed of a prefix starts a watch, the last
+// one to be closed ends it. Prefixes that nobody has a feed of are first read at
+// one revision, and begin with it. After Close of the hub a feed stays empty.
 func (h *Hub) Open(prefixes ...string) *Feed {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	created := newMirror(h, prefixes)
-	m := h.mirrors[created.prefix]
-	if m == nil {
-		m = created
-		h.mirrors[m.prefix] = m
-		h.goLocked(m.run)
-	} else {
-		created.cancel()
+	ctx, cancel := context.WithCancel(h.ctx)
+	f := &Feed{hub: h, ctx: ctx, changed: make(chan struct{}, 1)}
+	mirrors, together := make([]*mirror, len(prefixes)), newSnapshot()
+	var created []*mirror
+	for i, prefix := range prefixes {
+		m := h.mirrors[prefix]
+		if m == nil {
+			m = newMirror(h, prefix, together)
+			h.mirrors[prefix] = m
+			together.pending++
+			created = append(created, m)
+		}
+		m.users++
+		mirrors[i] = m
+		f.views = append(f.views, m.open(f))
 	}
-	m.users++
-	return m.open()
+	for _, m := range created {
+		h.goLocked(m.run)
+	}
+	f.release = func() {
+		cancel()
+		h.release(mirrors)
+	}
+	f.signal() // if all of it is known
+	return f
 }
 
-func (h *Hub) release(m *mirror) {
+func (h *Hub) release(mirrors []*mirror) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if m.users--; m.users == 0 {
-		delete(h.mirrors, m.prefix)
-		m.cancel()
+	for _, m := range mirrors {
+		if m.users--; m.users == 0 {
+			delete(h.mirrors, m.prefix)
+			m.cancel()
+		}
 	}
 }
 
@@ -114,14 +151,9 @@ func (h *Hub) goUntilClose(f func()) {
 }
 
 func (h *Hub) goLocked(f func()) {
-	if h.ctx.Err() != nil {
-		return
+	if h.ctx.Err() == nil {
+		h.running.Go(f)
 	}
-	h.running.Add(1)
-	go func() {
-		defer h.running.Done()
-		f()
-	}()
 }
 
 // Close ends all watches and deliveries and returns when their goroutines have

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -21,11 +21,14 @@ import (
 // errWatchEnded is a watch whose channel was closed without a reason.
 var errWatchEnded = errors.New("the watch ended")
 
-// errRestart ends a watch that is to be preceded by a new listing.
-var errRestart = errors.New("the keys are to be listed again")
+// errRelist ends a watch that is to be preceded by a new listing.
+var errRelist = errors.New("the keys are to be listed again")
 
-// restartSpread is the time over which new listings are spread.
-const restartSpread = time.Second
+// settled is how long a watch has to last to have been one.
+const settled = 10 * time.Second
+
+// relistSpread is the time over which new listings are spread.
+const relistSpread = time.Second
 
 // mirror keeps a store equal to etcd: list, then watch from
 // that revision, and again from where it was when the watch breaks.
@@ -36,54 +39,77 @@ type mirror struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	restarts chan restart // a value has the keys listed again, soon, unless they were listed since
+	relists chan relist // a value has the keys listed again, soon, unless they were listed since
 
 	// What follows belongs to run.
-	another bool             // the next listing is of another store
-	patient <-chan time.Time // when what the other store had is dropped
+	otherStore bool             // the next listing is of another store
+	pageSize   int64            // of a listing
+	together   *snapshot        // that the first listing is of; nil: it was tried
+	patient    <-chan time.Time // when what the other store had is dropped
+	over       bool             // there is more than the limits allow
+
+	progressed bool      // follow has brought something new
+	watched    time.Time // when follow began
 }
 
-func newMirror(h *Hub, prefixes []string) *mirror {
+func newMirror(h *Hub, prefix string, together *snapshot) *mirror {
 	ctx, cancel := context.WithCancel(h.ctx)
-	return &mirror{store: newStore(prefixes), hub: h, ctx: ctx, cancel: cancel, restarts: make(chan restart, 1)}
-}
-
-func (m *mirror) open() *Feed {
-	f := m.store.open()
-	f.release = func() { m.hub.release(m) }
-	return f
+	return &mirror{store: newStore(prefix), together: together, hub: h, ctx: ctx, cancel: cancel, pageSize: h.cfg.PageSize, relists: make(chan relist, 1)}
 }
 
 // run ends with the context of the mirror.
 func (m *mirror) run() {
 	defer m.cancel()
+	defer m.begin() // if it has not even tried
 	defer m.hub.works(m)
-	var schedule backoff.BackOff // while it does not work
+	defer m.skipped.end()
+	var (
+		schedule backoff.BackOff // since the last progress
+		failing  bool
+		vain     int // how often it worked, and failed at once, since then
+	)
 	for {
+		worked := false
 		err := m.follow(func() {
-			if schedule != nil {
-				m.fail(nil)
+			worked = true
+			if !failing {
+				return
+			}
+			m.fail(nil)
+			if vain <= 3 || m.succeeded() {
+				failing = false
 				m.hub.works(m)
 			}
-			schedule = nil
 		})
 		if m.ctx.Err() != nil {
 			return
 		}
+		if worked {
+			vain++
+		}
+		if m.succeeded() {
+			schedule, vain = nil, 0
+		}
 		wait := time.Duration(0)
 		switch {
+		case errors.Is(err, errRelist):
+			wait = rand.N(relistSpread) // every process that watches this etcd does the same now
 		case retry.Compacted(err):
 			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
 			m.setStale()
-		case errors.Is(err, errRestart):
-			wait = rand.N(restartSpread) // every process that watches this etcd does the same now
+			if schedule == nil { // at once
+				schedule = m.hub.cfg.Backoff.BackOff()
+			} else {
+				wait = schedule.NextBackOff()
+			}
 		default:
+			failing = true
+			m.fail(err)
+			m.hub.fails(m, err)
 			if schedule == nil {
 				schedule = m.hub.cfg.Backoff.BackOff()
 			}
 			wait = schedule.NextBackOff()
-			m.fail(err)
-			m.hub.fails(m, err)
 		}
 		if !retry.Sleep(m.ctx, wait) {
 			return
@@ -91,59 +117,24 @@ func (m *mirror) run() {
 	}
 }
 
+// succeeded reports whether follow has done what it is for.
+func (m *mirror) succeeded() bool { return m.progressed || time.Since(m.watched) > settled }
+
 // follow lists if it has to, and watches until the watch breaks; working is
 // called when etcd has answered.
 func (m *mirror) follow(working func()) error {
+	m.progressed, m.watched = false, time.Now()
 	client, err := m.hub.cfg.Dial(m.ctx)
+	if err == nil && m.isStale() {
+		if err = m.list(client); err == nil {
+			working()
+		}
+	}
+	m.begin()
 	if err != nil {
 		return err
 	}
-	if m.isStale() {
-		if err := m.list(client); err != nil {
-			return err
-		}
-		working()
-	}
 	return m.watch(client, working)
-}
-
-// list reads all keys, in pages, at one revision.
-func (m *mirror) list(client *clientv3.Client) error {
-	var (
-		keys     = map[string]value{}
-		revision int64
-	)
-	m.beginListing()
-	for _, span := range m.followed() {
-		from, end := span.prefix, clientv3.GetPrefixRangeEnd(span.prefix)
-		for more := true; more; {
-			page, err := m.page(client, from, end, revision)
-			if err != nil {
-				return fmt.Errorf("list %s: %w", span.prefix, err)
-			}
-			if revision == 0 {
-				revision = page.Header.Revision
-			}
-			for _, kv := range page.Kvs {
-				keys[string(kv.Key)] = valueOf(kv)
-			}
-			if more = page.More && len(page.Kvs) > 0; more {
-				from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
-			}
-		}
-	}
-	m.replace(keys, revision, m.another)
-	m.another = false
-	if m.hasLeft() && m.patient == nil {
-		m.patient = time.After(m.hub.session())
-	}
-	return nil
-}
-
-func (m *mirror) page(client *clientv3.Client, from, end string, revision int64) (*clientv3.GetResponse, error) {
-	ctx, cancel := context.WithTimeout(m.ctx, m.hub.cfg.Timeout)
-	defer cancel()
-	return client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(m.hub.cfg.PageSize))
 }
 
 // watch applies what happens after the revision of the store. Where nothing
@@ -151,88 +142,108 @@ func (m *mirror) page(client *clientv3.Client, from, end string, revision int64)
 // is until etcd has compacted it, and everything would be listed again when the
 // connection is lost.
 func (m *mirror) watch(client *clientv3.Client, working func()) error {
-	var forwarding sync.WaitGroup
-	defer forwarding.Wait()
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
-	arrivals := make(chan arrival)
-	for i, span := range m.followed() {
-		events := client.Watch(ctx, span.prefix, clientv3.WithPrefix(), clientv3.WithRev(span.rev+1),
-			clientv3.WithFragment(), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify())
-		forwarding.Go(func() { forward(ctx, i, events, arrivals) })
-	}
+	created := make(chan clientv3.WatchChan, 1)
+	m.hub.goUntilClose(func() { created <- m.create(ctx, client) })
+	var events clientv3.WatchChan
 	for {
 		select {
-		case r := <-m.restarts:
-			if m.listedSince(r.known) {
+		case <-ctx.Done(): // cut off from etcd, the client closes no channel then
+			return ctx.Err()
+		case r := <-m.relists:
+			if m.listedSince(r.fingerprint) {
 				continue
 			}
-			m.another = m.another || r.another
+			m.otherStore = m.otherStore || r.otherStore
 			m.setStale()
-			return errRestart
+			return errRelist
 		case <-m.patient:
 			m.patient = nil
-			m.dropLeft()
-		case <-ctx.Done():
-			return ctx.Err()
-		case a := <-arrivals:
-			if a.ended {
+			m.dropRetained()
+		case events = <-created:
+		case response, ok := <-events:
+			if !ok {
 				return fmt.Errorf("watch %s: %w", m.prefix, errWatchEnded)
 			}
-			if err := a.Err(); err != nil {
+			if err := response.Err(); err != nil {
 				return fmt.Errorf("watch %s: %w", m.prefix, err)
 			}
 			working()
-			if a.IsProgressNotify() {
-				m.advance(a.span, a.Header.Revision)
+			if response.IsProgressNotify() {
+				m.progressed = true
+				m.advance(response.Header.Revision)
 			}
-			if len(a.Events) > 0 {
-				m.apply(a.span, a.Events)
+			if len(response.Events) > 0 {
+				if err := m.takeIn(response.Events); err != nil {
+					return err
+				}
 			}
 		}
 	}
 }
 
-// arrival is what the watch of a span has to say.
-type arrival struct {
-	clientv3.WatchResponse
-	span  int
-	ended bool
-}
-
-// forward ends with ctx, or with the watch. Cut off from etcd, the client closes
-// no channel when ctx ends.
-func forward(ctx context.Context, span int, events clientv3.WatchChan, to chan<- arrival) {
-	for ended := false; !ended; {
-		var response clientv3.WatchResponse
-		select {
-		case r, ok := <-events:
-			response, ended = r, !ok
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case to <- arrival{response, span, ended}:
-		case <-ctx.Done():
-			return
+// takeIn applies events, as far as the limits of the hub allow.
+func (m *mirror) takeIn(events []*clientv3.Event) error {
+	for _, e := range events {
+		if !strings.HasPrefix(string(e.Kv.Key), m.prefix) {
+			return fmt.Errorf("watch %s: what answers as etcd is none, or is broken: it tells of other keys", m.prefix)
 		}
 	}
+	before := m.revision()
+	if over := m.apply(events, m.hub.cfg.exceeded); over {
+		m.exceed()
+	}
+	m.progressed = m.progressed || m.revision() > before
+	if m.over && m.hasRoom() {
+		m.setStale()
+		return errRelist // what was left out is not known
+	}
+	return nil
 }
 
-// A restart has the keys listed again, unless that was begun since they were
+// exceed notes that not all keys are mirrored.
+func (m *mirror) exceed() {
+	if !m.over {
+		logger.Errorf("[etcdv3] there is more under %s than this process mirrors (%d keys, %d MiB): what is beyond that is left out", m.prefix, m.hub.cfg.MaxKeys, m.hub.cfg.MaxBytes>>20)
+	}
+	m.over = true
+	m.setPartial(true)
+}
+
+// hasRoom reports whether there is much less than the limits allow.
+func (m *mirror) hasRoom() bool {
+	keys, bytes := m.size()
+	return !m.hub.cfg.exceeded(keys+keys/8, bytes+bytes/8)
+}
+
+// create returns a watch, when etcd has it; it ends with ctx.
+//
+// A watch of which the context ends while it is being created is one that etcd
+// keeps and that its client has forgotten: it is cancelled when it has been
+// created, however long that takes.
+func (m *mirror) create(ctx context.Context, client *clientv3.Client) clientv3.WatchChan {
+	watching, cancel := context.WithCancel(m.hub.ctx)
+	events := client.Watch(watching, m.prefix, clientv3.WithPrefix(), clientv3.WithRev(m.revision()+1),
+		clientv3.WithFragment(), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify()) // returns when it has been created
+	context.AfterFunc(ctx, cancel)
+	return events
+}
+
+// A relist has the keys listed again, unless that was begun since they were
 // what is known.
-type restart struct {
-	known
-	another bool // it is another store: what it lacks is left for a while
+type relist struct {
+	fingerprint
+	otherStore bool // it is another store: what it lacks is left for a while
 }
 
-func (m *mirror) restart(r restart) {
+func (m *mirror) requestRelist(r relist) {
 	for {
 		select {
-		case m.restarts <- r:
+		case m.relists <- r:
 			return
-		case older := <-m.restarts:
-			r.another = r.another || older.another
+		case older := <-m.relists:
+			r.otherStore = r.otherStore || older.otherStore
 		}
 	}
 }
@@ -242,9 +253,13 @@ type value struct {
 	bytes   []byte
 	created int64 // revision of its creation
 	changed int64 // revision of its last change
+	lease   int64 // 0: none
 	decoded *decoded
 }
 
+// size is what a key counts for the limits.
+func (v value) size(key string) int64 { return int64(len(key) + len(v.bytes)) }
+
 func valueOf(kv *mvccpb.KeyValue) value {
-	return value{bytes: kv.Value, created: kv.CreateRevision, changed: kv.ModRevision, decoded: &decoded{}}
+	return value{bytes: kv.Value, created: kv.CreateRevision, changed: kv.ModRevision, lease: kv.Lease, decoded: &decoded{}}
 }

@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -15,56 +13,55 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
-// store is a set of keys as of one revision, and the feeds that hear of its
-// changes. Only its mirror writes to it.
+// store is the keys with one prefix as of one revision, and the readers that hear
+// of its changes. Only its mirror writes to it.
 type store struct {
-	prefix string // those of all spans, to name it
-
-	mu    sync.Mutex // guards what follows
-	keys  map[string]value
-	spans []span
-	stale bool          // it has to be listed, for the first time or again
-	full  bool          // it has been listed once
-	begun int           // listings that were begun
-	shown int           // of those, the number of the one that the store shows
-	err   error         // why it is not being followed at the moment; nil: it is
-	moved chan struct{} // closed, and made anew, when any of these changes
-	feeds map[*Feed]struct{}
-	// left is what another store had and this one does not: kept for a while, as
-	// its owners may only not have noticed yet.
-	left map[string]struct{}
-
-	warned map[string]struct{} // keys that somebody has warned about
-}
-
-// span is the keys with one prefix, and how far they have been followed. Each
-// is watched by itself: they are listed together, and then go on one by one.
-type span struct {
 	prefix string
-	rev    int64      // up to which everything has been applied
-	last   lastChange // the last change; of a listing, the newest there
+
+	mu     sync.Mutex // guards what follows
+	keys   map[string]value
+	bytes  int64         // of keys and values
+	rev    int64         // up to which everything has been applied
+	last   lastChange    // the last change; of a listing, the newest there
+	part   bool          // there are more keys than it has, by the limits
+	stale  bool          // it has to be listed, for the first time or again
+	synced bool          // it has been listed once
+	begun  int           // listings that were begun
+	shown  int           // of those, the number of the one that the store shows
+	err    error         // why it is not being followed at the moment; nil: it is
+	moved  chan struct{} // closed, and made anew, when any of these changes
+	views  map[*view]struct{}
+	// retained is what another store had and this one does not: kept for a while, as
+	// its owners may only not have noticed yet.
+	retained map[string]struct{}
+
+	warned  map[string]struct{} // keys that somebody has warned about
+	skipped *skipped            // has a lock of its own
 }
 
-func newStore(prefixes []string) *store {
-	spans := make([]span, len(prefixes))
-	for i, prefix := range prefixes {
-		spans[i].prefix = prefix
-	}
-	return &store{prefix: strings.Join(prefixes, " and "), spans: spans, stale: true, keys: map[string]value{}, moved: make(chan struct{}), feeds: map[*Feed]struct{}{}, warned: map[string]struct{}{}}
+func newStore(prefix string) *store {
+	return &store{prefix: prefix, stale: true, keys: map[string]value{}, moved: make(chan struct{}), views: map[*view]struct{}{}, warned: map[string]struct{}{}, skipped: &skipped{prefix: prefix}}
 }
 
-func (s *store) open() *Feed {
-	f := &Feed{store: s, changed: make(chan struct{}, 1), pending: map[string]int64{}}
+// open returns what a feed sees of the store.
+func (s *store) open(f *Feed) *view {
+	v := &view{store: s, feed: f, pending: map[string]int64{}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, v := range s.keys {
-		f.pending[key] = v.changed
+	for key, value := range s.keys {
+		v.pending[key] = value.changed
 	}
-	s.feeds[f] = struct{}{}
-	if s.full {
-		f.signal()
+	s.views[v] = struct{}{}
+	if !s.synced {
+		f.unlisted.Add(1)
 	}
-	return f
+	return v
+}
+
+func (s *store) close(v *view) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.views, v)
 }
 
 // beginListing is called before the first request of a listing.
@@ -76,26 +73,26 @@ func (s *store) beginListing() {
 
 // replace makes the store equal to a listing: what differs is a change. If the
 // listing is of another store than before (emptied, restored), what it lacks is
-// left until dropLeft.
-func (s *store) replace(keys map[string]value, revision int64, another bool) {
+// left until dropRetained.
+func (s *store) replace(keys map[string]value, revision int64, otherStore bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	left := map[string]struct{}{}
+	retained := map[string]struct{}{}
 	var changed []keyAt
 	for key, v := range s.keys {
 		if _, ok := keys[key]; ok {
 			continue
 		}
-		if _, already := s.left[key]; another || already {
-			left[key] = struct{}{}
+		if _, already := s.retained[key]; otherStore || already {
+			retained[key] = struct{}{}
 			keys[key] = value{bytes: v.bytes, decoded: v.decoded} // older than whatever is in the new store
 			continue
 		}
-		changed = append(changed, keyAt{key, s.spanOf(key).rev})
+		changed = append(changed, keyAt{key, s.rev})
 		delete(s.warned, key)
 	}
 	for key, v := range keys {
-		if _, ok := left[key]; ok {
+		if _, ok := retained[key]; ok {
 			continue
 		}
 		// Two stores may have changed the same key in the same revision, each in its way.
@@ -103,79 +100,106 @@ func (s *store) replace(keys map[string]value, revision int64, another bool) {
 			changed = append(changed, keyAt{key, v.changed})
 		}
 	}
-	s.keys, s.left, s.stale, s.err = keys, left, false, nil
+	s.keys, s.retained, s.stale, s.err = keys, retained, false, nil
 	s.shown = s.begun
-	for i := range s.spans {
-		s.spans[i].rev, s.spans[i].last = revision, lastChange{}
-	}
+	s.rev, s.last = revision, lastChange{}
+	s.bytes = 0
 	for key, v := range keys {
-		if span := s.spanOf(key); v.changed > span.last.at {
-			span.last = lastChange{keyAt: keyAt{key, v.changed}}
+		s.bytes += v.size(key)
+		if v.changed > s.last.at {
+			s.last = lastChange{keyAt: keyAt{key, v.changed}}
 		}
 	}
-	if !s.full {
-		s.full = true
-		s.signalAll() // the listing is news even if it is empty
-	}
+	first := !s.synced
+	s.synced = true
 	s.tell(changed)
+	if first {
+		for v := range s.views {
+			v.feed.unlisted.Add(-1)
+			v.feed.signal() // the listing is news even if it is empty
+		}
+	}
 	s.move()
 }
 
-// spanOf returns the span that a key is in.
-func (s *store) spanOf(key string) *span {
-	return &s.spans[max(0, slices.IndexFunc(s.spans, func(sp span) bool { return strings.HasPrefix(key, sp.prefix) }))]
-}
-
-// apply takes in what happened in one span.
-func (s *store) apply(i int, events []*clientv3.Event) {
+// apply takes in what happened, but for keys that exceed the limits; over reports
+// whether there were any.
+func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes int64) bool) (over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	span := &s.spans[i]
 	changed := make([]keyAt, 0, len(events))
 	for _, e := range events {
 		key := string(e.Kv.Key)
-		delete(s.left, key)
-		if e.Type == clientv3.EventTypeDelete {
-			delete(s.keys, key)
+		delete(s.retained, key)
+		deleted := e.Type == clientv3.EventTypeDelete
+		s.removeLocked(key)
+		if v := valueOf(e.Kv); !deleted && exceeded(len(s.keys)+1, s.bytes+v.size(key)) {
+			over, deleted = true, true
+		} else if !deleted {
+			s.keys[key] = v
+			s.bytes += v.size(key)
 			delete(s.warned, key)
-		} else {
-			s.keys[key] = valueOf(e.Kv)
+		}
+		if deleted {
+			delete(s.warned, key)
 		}
 		changed = append(changed, keyAt{key, e.Kv.ModRevision})
 		// The header of a response may be ahead of what has been sent: the last event counts.
-		span.rev = e.Kv.ModRevision
-		span.last = lastChange{keyAt{key, e.Kv.ModRevision}, e.Type == clientv3.EventTypeDelete}
+		s.rev = max(s.rev, e.Kv.ModRevision)
+		s.last = lastChange{keyAt{key, e.Kv.ModRevision}, e.Type == clientv3.EventTypeDelete}
 	}
 	s.err = nil
 	s.tell(changed)
 	s.move()
+	return over
 }
 
-// advance notes that nothing happened in a span until the revision.
-func (s *store) advance(i int, revision int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.spans[i].rev = max(s.spans[i].rev, revision)
-}
-
-// hasLeft reports whether there is something for dropLeft to do.
-func (s *store) hasLeft() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.left) > 0
-}
-
-// dropLeft drops what was left of another store and has not come back.
-func (s *store) dropLeft() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changed := make([]keyAt, 0, len(s.left))
-	for key := range s.left {
+func (s *store) removeLocked(key string) {
+	if v, ok := s.keys[key]; ok {
+		s.bytes -= v.size(key)
 		delete(s.keys, key)
-		delete(s.warned, key)
-		changed = append(changed, keyAt{key, s.spanOf(key).rev})
 	}
-	s.left = nil
+}
+
+// setPartial notes whether there are more keys than the store has.
+func (s *store) setPartial(part bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.part = part
+}
+
+// size returns how many keys there are, and their bytes.
+func (s *store) size() (keys int, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.keys), s.bytes
+}
+
+// advance notes that nothing happened until the revision.
+func (s *store) advance(revision int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rev = max(s.rev, revision)
+}
+
+// hasRetained reports whether there is something for dropRetained to do.
+func (s *store) hasRetained() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.retained) > 0
+}
+
+// dropRetained drops what was left of another store and has not come back.
+func (s *store) dropRetained() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := make([]keyAt, 0, len(s.retained))
+	for key := range s.retained {
+		s.removeLocked(key)
+		delete(s.warned, key)
+		changed = append(changed, keyAt{key, s.rev})
+	}
+	s.retained = nil
 	s.tell(changed)
 }
 
@@ -197,17 +221,11 @@ func (s *store) tell(changed []keyAt) {
 	if len(changed) == 0 {
 		return
 	}
-	for f := range s.feeds {
+	for v := range s.views {
 		for _, c := range changed {
-			f.pending[c.key] = c.at
+			v.pending[c.key] = c.at
 		}
-		f.signal()
-	}
-}
-
-func (s *store) signalAll() {
-	for f := range s.feeds {
-		f.signal()
+		v.feed.signal()
 	}
 }
 
@@ -222,10 +240,10 @@ func (s *store) move() {
 func (s *store) ready(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		full, err, moved := s.full, s.err, s.moved
+		synced, err, moved := s.synced, s.err, s.moved
 		s.mu.Unlock()
 		switch {
-		case full:
+		case synced:
 			return nil
 		case err != nil && !retry.CanPass(err):
 			return err
@@ -236,7 +254,7 @@ func (s *store) ready(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%w, the last attempt: %w", ctx.Err(), err)
 			}
-			return ctx.Err()
+			return retry.Ended(ctx)
 		}
 	}
 }
@@ -253,20 +271,12 @@ func (s *store) warnOnce(key string) bool {
 	return exists && !warned
 }
 
-// revision is the highest up to which a span has been followed.
+// revision is the one up to which the store has been followed; 0 before the first
+// listing.
 func (s *store) revision() int64 {
-	rev := int64(0)
-	for _, span := range s.followed() {
-		rev = max(rev, span.rev)
-	}
-	return rev
-}
-
-// followed returns the spans as they are now.
-func (s *store) followed() []span {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.spans)
+	return s.rev
 }
 
 func (s *store) isStale() bool {
@@ -288,29 +298,20 @@ type lastChange struct {
 	deleted bool
 }
 
-// known returns what a store that is the same must have had; nothing before the
-// first listing.
-func (s *store) known() []known {
+// fingerprint returns what a store that is the same must have had; ok is false before
+// the first listing.
+func (s *store) fingerprint() (k fingerprint, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []known
-	for _, span := range s.spans {
-		if span.rev == 0 {
-			continue
-		}
-		k := known{prefix: span.prefix, revision: span.rev, last: span.last, begun: s.begun}
-		for key := range s.keys {
-			if _, left := s.left[key]; !left && strings.HasPrefix(key, span.prefix) {
-				k.count++
-			}
-		}
-		all = append(all, k)
+	k = fingerprint{prefix: s.prefix, revision: s.rev, count: int64(len(s.keys) - len(s.retained)), last: s.last, begun: s.begun}
+	if s.part {
+		k.count = -1
 	}
-	return all
+	return k, s.rev != 0
 }
 
 // listedSince reports whether the store shows a listing that was begun later.
-func (s *store) listedSince(k known) bool {
+func (s *store) listedSince(k fingerprint) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.shown > k.begun

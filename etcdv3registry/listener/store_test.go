@@ -15,8 +15,9 @@ func TestAnotherValueOfTheSameRevisionIsAChange(t *testing.T) {
 	at := func(text string) map[string]value {
 		return map[string]value{"/a/key": {bytes: []byte(text), created: 5, changed: 8, decoded: &decoded{}}}
 	}
-	s := newStore([]string{"/a/"})
-	f := s.open()
+	s := newStore("/a/")
+	f := &Feed{changed: make(chan struct{}, 1)}
+	f.views = []*view{s.open(f)}
 	s.replace(at("before"), 8, false)
 	require.Len(t, f.Take(), 1)
 	s.replace(at("before"), 8, true)

@@ -6,8 +6,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -18,12 +16,13 @@ import (
 )
 
 // A View says what the keys under a prefix mean to one subscription. Its
-// functions are called from the subscription's goroutine only.
+// functions are called from one goroutine at a time: the subscription's, or that
+// of a caller of Load, LoadCached or Again.
 type View struct {
 	// Read returns the URL that the key stands for, made for this call: the
 	// listener may change it. It returns nil for a key that the subscription is
 	// not about, and an error for one that cannot be read, which is skipped with
-	// one warning.
+	// one warning. With both, the URL is used, and the error says what of it is not.
 	Read func(key string) (*common.URL, error)
 	// ID tells which keys stand for the same thing, one of them being a later
 	// version of the other: the listener is told of the one created last. The
@@ -46,44 +45,35 @@ type Cache interface {
 	// Load returns the keys that were saved last, by this process or another one;
 	// ok is false if there are none.
 	Load() (keys []string, ok bool)
-	// Save is called when the listener has been told something out of etcd; it may
-	// call keys later, from any goroutine, or not at all.
+	// Save is called when etcd has been read, even if the listener knew all that
+	// was there, and with every change; it may call keys later, from any goroutine,
+	// or not at all.
 	Save(keys func() []string)
 }
 
 // Subscription delivers what a feed has to one framework listener, serially.
 // It is made by Hub.Subscribe.
 type Subscription struct {
-	hub      *Hub
 	feed     *Feed
 	view     View
 	listener registry.NotifyListener
+	worker   *delivery.Worker
 
-	start  sync.Once
-	end    sync.Once
-	again  chan struct{} // a value has everything told again
-	stop   chan struct{} // closed by Close
-	closed atomic.Bool   // set by Close: the listener is not called any more
-
-	delivery sync.Mutex // held while the listener is told; guards what follows
-	told     bool       // a first delivery has been made
-	things   map[string]thing
-	cached   map[string]bool // keys out of the cache that etcd has not confirmed yet
-	held     []string        // IDs that the listener was not told of, by View.KeepLast
+	// What follows is guarded by the worker's deliveries.
+	saved  bool // the cache has been given what etcd has
+	things map[string]thing
+	cached map[string]bool // keys out of the cache that etcd has not confirmed yet
+	held   []string        // IDs that the listener was not told of, by View.KeepLast
 }
 
 // Subscribe opens prefixes for a listener, as Open does. Nothing is delivered
 // before Load or Start.
 func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener) *Subscription {
-	return &Subscription{
-		hub:      h,
-		feed:     h.Open(prefixes...),
-		view:     view,
-		listener: l,
-		again:    make(chan struct{}, 1),
-		stop:     make(chan struct{}),
-		things:   map[string]thing{},
-	}
+	s := &Subscription{feed: h.Open(prefixes...), view: view, listener: l, things: map[string]thing{}}
+	s.worker = delivery.NewWorker(s.feed, delivery.Reader{
+		Name: s.feed.name(), Update: s.update, Again: func() { s.notifyAll(nil) }, Cached: s.loadCached,
+	})
+	return s
 }
 
 // Load waits until etcd has been read, and delivers what is there before it
@@ -92,17 +82,34 @@ func (s *Subscription) Load(ctx context.Context) error {
 	if err := s.feed.Ready(ctx); err != nil {
 		return err
 	}
-	s.deliver()
+	s.worker.Update()
 	return nil
 }
 
 // LoadCached delivers what the cache has, if nothing has been delivered yet,
 // and reports whether it had something. What etcd has, when it answers, is
 // delivered as the difference to it.
-func (s *Subscription) LoadCached() bool {
-	s.delivery.Lock()
-	defer s.delivery.Unlock()
-	if s.view.Cache == nil || s.told || s.closed.Load() {
+func (s *Subscription) LoadCached() bool { return s.worker.Cached() }
+
+// Start delivers in the background from now on, until Close: what there is,
+// unless Load has delivered it already, and then every change. If etcd has not
+// answered after patience, it delivers what the cache has. Further calls do
+// nothing.
+func (s *Subscription) Start(patience time.Duration) { s.worker.Start(patience) }
+
+// Again has the listener told the complete list that it knows once more, in the
+// background, after Start and a first delivery.
+func (s *Subscription) Again() { s.worker.Again() }
+
+// Close ends the subscription: once it has returned the listener is not told
+// anything any more. It waits for a call of the listener that is under way,
+// unless it is called from inside a delivery, to this listener or another:
+// waiting there might never end. It may be called more than once.
+func (s *Subscription) Close() { s.worker.Close() }
+
+// loadCached tells the listener what the cache has, if anything.
+func (s *Subscription) loadCached() bool {
+	if s.view.Cache == nil {
 		return false
 	}
 	keys, ok := s.view.Cache.Load()
@@ -119,83 +126,17 @@ func (s *Subscription) LoadCached() bool {
 	return true
 }
 
-// Start delivers in the background from now on, until Close: what there is,
-// unless Load has delivered it already, and then every change. If etcd has not
-// answered after patience, it delivers what the cache has. Further calls do
-// nothing.
-func (s *Subscription) Start(patience time.Duration) {
-	s.start.Do(func() {
-		s.hub.goUntilClose(func() {
-			impatient := time.NewTimer(patience)
-			defer impatient.Stop()
-			for {
-				select {
-				case <-s.feed.Changed():
-					s.deliver()
-				case <-impatient.C:
-					s.LoadCached()
-				case <-s.again:
-					s.tellAgain()
-				case <-s.stop:
-					return
-				case <-s.hub.ctx.Done():
-					return
-				}
-			}
-		})
-	})
-}
-
-// Again has the listener told the complete list that it knows once more, in the
-// background, after Start and a first delivery.
-func (s *Subscription) Again() {
-	select {
-	case s.again <- struct{}{}:
-	default:
-	}
-}
-
-func (s *Subscription) tellAgain() {
-	s.delivery.Lock()
-	defer s.delivery.Unlock()
-	if s.told && !s.closed.Load() {
-		s.notifyAll(nil)
-	}
-}
-
-// Close ends the subscription: once it has returned the listener is not told
-// anything any more. It waits for a call of the listener that is under way,
-// unless it is called from inside a delivery, to this listener or another:
-// waiting there might never end. It may be called more than once.
-func (s *Subscription) Close() {
-	s.end.Do(func() {
-		s.closed.Store(true)
-		close(s.stop)
-		s.feed.Close()
-	})
-	if !delivery.Inside() {
-		s.delivery.Lock()
-		defer s.delivery.Unlock()
-		s.things = nil
-	}
-}
-
-// deliver tells the listener what changed in etcd since the last delivery.
-func (s *Subscription) deliver() {
-	s.delivery.Lock()
-	defer s.delivery.Unlock()
-	if s.closed.Load() {
-		return
-	}
+// update tells the listener what changed in etcd since the last delivery.
+func (s *Subscription) update() {
 	changes := s.feed.Take()
 	if s.cached != nil {
 		changes = append(changes, s.unconfirmed(changes)...)
 		s.cached = nil
 	}
-	first := !s.told
 	events, urls := s.digest(changes)
 	s.tell(events, urls)
-	if s.view.Cache != nil && (first || len(events) > 0) {
+	if s.view.Cache != nil && (!s.saved || len(events) > 0) {
+		s.saved = true
 		keys := s.keys()
 		s.view.Cache.Save(func() []string { return keys })
 	}
@@ -218,8 +159,8 @@ func (s *Subscription) unconfirmed(listing []Change) []Change {
 func (s *Subscription) keys() []string {
 	keys := make([]string, 0, len(s.things))
 	for _, t := range s.things {
-		if t.told != "" {
-			keys = append(keys, t.told)
+		if t.delivered != "" {
+			keys = append(keys, t.delivered)
 		}
 	}
 	return keys
@@ -228,9 +169,8 @@ func (s *Subscription) keys() []string {
 // tell passes on events, as a list if it is the first time, or there are many,
 // or one of them asks for it.
 func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*common.URL) {
-	asList := !s.told || len(events) > notifyAllAbove || s.view.Whole != nil &&
+	asList := !s.worker.Delivered() || len(events) > notifyAllAbove || s.view.Whole != nil &&
 		slices.ContainsFunc(events, func(e *registry.ServiceEvent) bool { return s.view.Whole(e.Service) })
-	s.told = true
 	if asList && s.notifyAll(urls) {
 		return
 	}
@@ -243,17 +183,17 @@ func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*co
 // of rules that contradict each other the last one counts. It reports false if
 // the listener panicked: told one by one, it panics over the culprit only.
 func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
-	type known struct {
+	type delivered struct {
 		id string
 		keyAt
 	}
-	all := make([]known, 0, len(s.things))
+	all := make([]delivered, 0, len(s.things))
 	for id, t := range s.things {
-		if t.told != "" {
-			all = append(all, known{id, keyAt{t.told, t.createdAt(t.told)}})
+		if t.delivered != "" {
+			all = append(all, delivered{id, keyAt{t.delivered, t.createdAt(t.delivered)}})
 		}
 	}
-	slices.SortFunc(all, func(a, b known) int {
+	slices.SortFunc(all, func(a, b delivered) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
 	})
 	events := make([]*registry.ServiceEvent, 0, len(all))
@@ -266,15 +206,11 @@ func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
 			events = append(events, event(remoting.EventTypeAdd, k.id, u))
 		}
 	}
-	return s.call("a list", func() { s.listener.NotifyAll(events, func() {}) })
+	return delivery.Call(s.feed.name(), "a list", func() { s.listener.NotifyAll(events, func() {}) })
 }
 
 func (s *Subscription) notify(e *registry.ServiceEvent) {
-	if !s.closed.Load() {
-		s.call(e.Key(), func() { s.listener.Notify(e) })
+	if !s.worker.Closed() {
+		delivery.Call(s.feed.name(), e.Key(), func() { s.listener.Notify(e) })
 	}
-}
-
-func (s *Subscription) call(what string, f func()) (ok bool) {
-	return delivery.Call(s.feed.store.prefix, what, f)
 }

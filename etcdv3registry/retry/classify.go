@@ -57,6 +57,9 @@ func CanPass(err error) bool {
 // expired or was revoked, and what was attached to it is gone.
 func LeaseLost(err error) bool { return is(err, rpctypes.ErrLeaseNotFound) }
 
+// Denied reports whether the user lacks the right to do what it was refused.
+func Denied(err error) bool { return is(err, rpctypes.ErrPermissionDenied) }
+
 // Compacted reports whether the revision asked for is no longer in etcd's
 // history: the caller has to list again.
 func Compacted(err error) bool { return is(err, rpctypes.ErrCompacted) }

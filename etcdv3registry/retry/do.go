@@ -4,6 +4,7 @@ package retry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,8 +18,8 @@ import (
 // The error returned wraps the last error of op; if ctx ended while Do waited,
 // it wraps the error of ctx as well. op is not run if ctx has already ended.
 func Do(ctx context.Context, p Policy, op func(context.Context) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return Ended(ctx)
 	}
 	schedule := p.BackOff()
 	for attempts := 1; ; attempts++ {
@@ -37,6 +38,15 @@ func Do(ctx context.Context, p Policy, op func(context.Context) error) error {
 			return gaveUp(attempts, err, ctx.Err())
 		}
 	}
+}
+
+// Ended returns ctx.Err(), with the cause of the end if there is one.
+func Ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // Sleep waits for d and reports true, or reports false as soon as ctx ends.

@@ -10,6 +10,8 @@ import (
 	"path"
 	"sync"
 	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 )
 
 // config is what the console is started with.
@@ -17,8 +19,9 @@ type config struct {
 	addr               string // where the page is served
 	etcd               string // servers, separated by commas
 	group, namespace   string
-	username, password string        // of etcd; empty if it asks for none
-	askEvery           time.Duration // how often etcd is asked whether it is there
+	username, password string            // of etcd; empty if it asks for none
+	tls                transport.TLSInfo // of etcd; empty: there is none
+	askEvery           time.Duration     // how often etcd is asked whether it is there
 }
 
 // root is what all keys begin with that the console shows.
@@ -56,6 +59,7 @@ func start(c config) (*console, error) {
 			Handler:           handler(shown, newAbout(c), listener.Addr()),
 			BaseContext:       func(net.Listener) context.Context { return ctx },
 			ReadHeaderTimeout: 5 * time.Second,
+			IdleTimeout:       time.Minute,
 		},
 	}
 	started.running.Go(func() { askEtcd(ctx, c, shown.setEtcd) })

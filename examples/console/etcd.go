@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"strings"
 	"time"
 
@@ -69,7 +70,15 @@ func askEtcd(ctx context.Context, c config, tell func(s etcdStatus, reason strin
 // connect returns at once, unless there is a user: then etcd is asked for a
 // token.
 func connect(ctx context.Context, c config) (*clientv3.Client, error) {
+	var secure *tls.Config
+	if c.tls.TrustedCAFile != "" || c.tls.CertFile != "" || c.tls.ServerName != "" {
+		var err error
+		if secure, err = c.tls.ClientConfig(); err != nil {
+			return nil, err
+		}
+	}
 	return clientv3.New(clientv3.Config{
+		TLS:         secure,
 		Context:     ctx,
 		Endpoints:   strings.FieldsFunc(c.etcd, func(r rune) bool { return r == ',' || r == ' ' }),
 		Username:    c.username,

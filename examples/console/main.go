@@ -33,6 +33,10 @@ func main() {
 	flag.StringVar(&c.group, "group", "dubbo", "the registry's group, the first part of every key")
 	flag.StringVar(&c.namespace, "namespace", "", "the registry's namespace, if it has one")
 	flag.StringVar(&c.username, "username", "", "the etcd user; the password is read from "+passwordVariable)
+	flag.StringVar(&c.tls.TrustedCAFile, "ca-cert-file", "", "a PEM file with the authorities of etcd's certificate: TLS is used")
+	flag.StringVar(&c.tls.CertFile, "tls-cert-file", "", "a PEM file with the certificate that etcd is shown")
+	flag.StringVar(&c.tls.KeyFile, "tls-key-file", "", "a PEM file with its key")
+	flag.StringVar(&c.tls.ServerName, "tls-server-name", "", "the name that etcd's certificate is checked for")
 	flag.Parse()
 	logger.SetLoggerLevel("warn")
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -16,11 +17,22 @@ const (
 // whatever their case and punctuation.
 var secrets = []string{"password", "passwd", "pwd", "passphrase", "secret", "token", "credential", "accesskey", "privatekey", "apikey", "authorization"}
 
-// credentials are those in a URL, be it a part of a value.
-var credentials = regexp.MustCompile(`://[^/?#\s,;]*@`)
+// words are secrets that are too short to be looked for within others.
+var words = []string{"auth", "ak", "sk", "key", "cert", "pass", "pw"}
+
+// credentials are those in a URL, be it a part of a value, and encoded there.
+var (
+	credentials = regexp.MustCompile(`://[^/?#\s,;]*@`)
+	encoded     = regexp.MustCompile(`(?i)(%(?:25)*3A%(?:25)*2F%(?:25)*2F)(?:[^%&\s,;]|%(?:25)*3A|%(?:25)*[4-7][1-9A-F])*(%(?:25)*40)`)
+)
 
 // shown is a value as it may be shown.
 func shown(name, value string) string {
+	for _, word := range strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("-_. ~", r) }) {
+		if value != "" && slices.Contains(words, word) {
+			return hidden
+		}
+	}
 	name = strings.Map(func(r rune) rune {
 		if strings.ContainsRune("-_. ", r) {
 			return -1
@@ -32,7 +44,8 @@ func shown(name, value string) string {
 			return hidden
 		}
 	}
-	return cut(credentials.ReplaceAllString(value, "://"+hidden+"@"))
+	value = credentials.ReplaceAllString(value, "://"+hidden+"@")
+	return cut(encoded.ReplaceAllString(value, "${1}"+hidden+"${2}"))
 }
 
 // cut shortens what would fill the page.

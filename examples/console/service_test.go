@@ -103,7 +103,9 @@ func TestSecretsDoNotReachThePage(t *testing.T) {
 	const secret = "s3cr3t"
 	s := serviceOf(t,
 		"dubbo://user:"+secret+"@10.0.0.1:20880/"+greeter+"?interface="+greeter+"&password="+secret+"&Access-Key="+secret+"&token="+secret+
-			"&db.pwd="+secret+"&client_secret="+secret+"&registry="+url.QueryEscape("etcdv3://root:"+secret+"@10.0.0.2:2379")+"&password-less=",
+			"&db.pwd="+secret+"&client_secret="+secret+"&registry="+url.QueryEscape("etcdv3://root:"+secret+"@10.0.0.2:2379")+"&password-less="+
+			"&auth="+secret+"&access.ak="+secret+"&sk="+secret+"&tls-key="+secret+"&cert="+secret+
+			"&backup="+url.QueryEscape(url.QueryEscape("etcdv3://root:"+secret+"@10.0.0.2:2379"))+"&monkey=george&keyword=open",
 		override("0.0.0.0", "&token="+secret+"&~password="+secret),
 		"condition://0.0.0.0/"+greeter+"?category=routers&interface="+greeter+"&rule="+url.QueryEscape("=> http://u:"+secret+"@h"),
 	)
@@ -112,6 +114,8 @@ func TestSecretsDoNotReachThePage(t *testing.T) {
 	require.NotContains(t, string(encoded), secret)
 	require.Contains(t, s.Providers[0].Params, param{"registry", "etcdv3://***@10.0.0.2:2379"})
 	require.Equal(t, "10.0.0.1:20880", s.Providers[0].Address)
+	require.Contains(t, s.Providers[0].Params, param{"monkey", "george"})
+	require.Contains(t, s.Providers[0].Params, param{"keyword", "open"})
 }
 
 func TestWhatIsTooLongIsCut(t *testing.T) {

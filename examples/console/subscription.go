@@ -39,6 +39,10 @@ func subscribe(c config, l registry.NotifyListener) (*subscription, error) {
 		common.WithParams(url.Values{
 			constant.RegistryGroupKey:     {c.group},
 			constant.RegistryNamespaceKey: {c.namespace},
+			"ca-cert-file":                {c.tls.TrustedCAFile},
+			"tls-cert-file":               {c.tls.CertFile},
+			"tls-key-file":                {c.tls.KeyFile},
+			"tls-server-name":             {c.tls.ServerName},
 		}),
 	)
 	u.Location = c.etcd

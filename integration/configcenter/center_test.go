@@ -5,28 +5,18 @@ package configcenter_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"testing"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/config_center"
-	"dubbo.apache.org/dubbo-go/v3/config_center/parser"
-	gxset "github.com/dubbogo/gost/container/set"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
-
-func keysOf(set *gxset.HashSet) []string {
-	var keys []string
-	for _, key := range set.Values() {
-		keys = append(keys, key.(string))
-	}
-	slices.Sort(keys)
-	return keys
-}
 
 func TestConfigurationIsPublishedReadListedAndRemoved(t *testing.T) {
 	t.Parallel()
@@ -49,26 +39,20 @@ func TestConfigurationIsPublishedReadListedAndRemoved(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "b: 2\n", value, "no group is the group dubbo")
 	}
-	response, err := etcd.Client().Get(t.Context(), "", clientv3.WithPrefix(), clientv3.WithKeysOnly())
-	require.NoError(t, err)
-	var stored []string
-	for _, kv := range response.Kvs {
-		stored = append(stored, string(kv.Key))
-	}
-	assert.Equal(t, []string{"/dubbo/config/dubbo/dubbo.yaml", "/dubbo/config/shop/dubbo.yaml", "/dubbo/config/shop/other.yaml"}, stored)
+	assert.Equal(t, []string{"/dubbo/config/dubbo/dubbo.yaml", "/dubbo/config/shop/dubbo.yaml", "/dubbo/config/shop/other.yaml"}, slices.Sorted(maps.Keys(testkit.Values(t, etcd.Client(), ""))))
 
 	keys, err := c.GetConfigKeysByGroup("shop")
 	require.NoError(t, err)
-	assert.Equal(t, []string{"dubbo.yaml", "other.yaml"}, keysOf(keys))
+	assert.Equal(t, []string{"dubbo.yaml", "other.yaml"}, testkit.Strings(keys))
 	keys, err = c.GetConfigKeysByGroup("none")
 	require.NoError(t, err)
-	assert.Empty(t, keysOf(keys))
+	assert.Empty(t, testkit.Strings(keys))
 
 	require.NoError(t, c.RemoveConfig("dubbo.yaml", "shop"))
 	require.NoError(t, c.RemoveConfig("dubbo.yaml", "shop"), "again")
 	keys, err = c.GetConfigKeysByGroup("shop")
 	require.NoError(t, err)
-	assert.Equal(t, []string{"other.yaml"}, keysOf(keys))
+	assert.Equal(t, []string{"other.yaml"}, testkit.Strings(keys))
 
 	_, err = c.GetProperties("")
 	assert.ErrorContains(t, err, "data-id")
@@ -78,17 +62,20 @@ func TestNamespaceIsTheRoot(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	c := newCenter(t, etcd.Endpoint(), "config-center.namespace", "tenant", "config-center.group", "shop")
-	put(t, etcd, "/tenant/config/dubbo/"+rule, "x")
+	testkit.Put(t, etcd.Client(), "/tenant/config/dubbo/"+rule, "x")
 	requireRule(t, c, "x") // rules are in the group dubbo, whichever group is configured
 	l := &listener{}
 	c.AddListener(rule, l)
-	l.requireLast(t, add("x"))
+	l.RequireLast(t, add("x"))
 }
 
 func TestParser(t *testing.T) {
 	t.Parallel()
 	c := newCenter(t, "127.0.0.1:1")
-	assert.IsType(t, &parser.DefaultConfigurationParser{}, c.Parser())
+	urls, err := c.Parser().ParseToUrls("scope: application\nkey: shop\nenabled: true\nconfigs: [{side: consumer, addresses: [0.0.0.0], parameters: {timeout: \"7\"}}]")
+	require.NoError(t, err)
+	require.NotEmpty(t, urls)
+	assert.Equal(t, "7", urls[0].GetParam("timeout", ""))
 	c.SetParser(nil)
 	assert.Nil(t, c.Parser())
 }
@@ -96,7 +83,7 @@ func TestParser(t *testing.T) {
 func TestSeveralAddresses(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	put(t, etcd, ruleInDB, "x")
+	testkit.Put(t, etcd.Client(), ruleInDB, "x")
 	gone := etcdtest.Reserve(t)
 	requireRule(t, newCenter(t, gone.Endpoint()+", "+etcd.Endpoint()), "x")
 	requireRule(t, newCenter(t, etcd.Endpoint(), "backup", gone.Endpoint()), "x")
@@ -106,49 +93,35 @@ func TestTLSAndCredentials(t *testing.T) {
 	t.Parallel()
 	ca := etcdtest.NewCA(t)
 	etcd := etcdtest.Start(t, etcdtest.WithTLS(ca, true))
-	ctx, client := t.Context(), etcd.Client()
-	for _, step := range []func() error{
-		func() error { _, err := client.UserAdd(ctx, "root", "s3cret"); return err },
-		func() error { _, err := client.UserGrantRole(ctx, "root", "root"); return err },
-		func() error { _, err := client.UserAdd(ctx, "shop", "s3cret"); return err },
-		func() error { _, err := client.RoleAdd(ctx, "shop"); return err },
-		func() error { _, err := client.UserGrantRole(ctx, "shop", "shop"); return err },
-		func() error {
-			_, err := client.RoleGrantPermission(ctx, "shop", "/dubbo/config/", clientv3.GetPrefixRangeEnd("/dubbo/config/"), clientv3.PermissionType(clientv3.PermReadWrite))
-			return err
-		},
-		func() error { _, err := client.AuthEnable(ctx); return err },
-	} {
-		require.NoError(t, step())
-	}
+	testkit.EnableAuth(t, etcd, "shop", "/dubbo/config/")
 	issued := ca.Issue("shop")
 	params := []string{"ca-cert-file", ca.CertFile, "tls-cert-file", issued.CertFile, "tls-key-file", issued.KeyFile}
 	as := func(password string, more ...string) config_center.DynamicConfiguration {
-		c, err := centerAt(etcd.Endpoint(), "shop", password, append(more, params...)...)
+		c, err := centerAt(etcd.Endpoint(), testkit.As("shop", password, append(more, params...)...)...)
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, c.(io.Closer).Close()) })
 		return c
 	}
-	c := as("s3cret")
+	c := as(testkit.Password)
 	require.NoError(t, c.PublishConfig(rule, "", "x"))
 	l := &listener{}
 	c.AddListener(rule, l)
-	l.requireLast(t, add("x"))
+	l.RequireLast(t, add("x"))
 
 	begun := time.Now()
 	_, err := as("wr0ng", "config-center.timeout", "60s").GetRule(rule)
 	assert.ErrorContains(t, err, "authentication failed")
 	assert.NotContains(t, err.Error(), "wr0ng")
-	_, err = as("s3cret", "config-center.namespace", "other").GetProperties("dubbo.yaml")
+	_, err = as(testkit.Password, "config-center.namespace", "other").GetProperties("dubbo.yaml")
 	assert.ErrorContains(t, err, "permission denied")
 	assert.Less(t, time.Since(begun), 20*time.Second, "it is an error at once")
 }
 
 func TestWrongSettingsAreAnErrorOfTheFactory(t *testing.T) {
 	t.Parallel()
-	_, err := centerAt("127.0.0.1:1", "", "", "config-center.timeout", "soon")
+	_, err := centerAt("127.0.0.1:1", "config-center.timeout", "soon")
 	assert.ErrorContains(t, err, "config-center.timeout")
-	_, err = centerAt("127.0.0.1:1", "shop", "")
+	_, err = centerAt("127.0.0.1:1", testkit.As("shop", "")...)
 	assert.ErrorContains(t, err, "without a password")
 }
 
@@ -159,7 +132,7 @@ func TestAClosedCenterAnswersWithErrors(t *testing.T) {
 	l := &listener{}
 	c.AddListener(rule, l)
 	require.NoError(t, c.PublishConfig(rule, "", "x"))
-	l.requireLast(t, add("x"))
+	l.RequireLast(t, add("x"))
 	require.NoError(t, c.(io.Closer).Close())
 	require.NoError(t, c.(io.Closer).Close(), "again")
 	_, err := c.GetRule(rule)
@@ -167,9 +140,9 @@ func TestAClosedCenterAnswersWithErrors(t *testing.T) {
 	assert.Error(t, c.PublishConfig(rule, "", "y"))
 	c.AddListener(rule, &listener{})
 	c.RemoveListener(rule, l)
-	put(t, etcd, ruleInDB, "z")
+	testkit.Put(t, etcd.Client(), ruleInDB, "z")
 	time.Sleep(100 * time.Millisecond)
-	assert.Len(t, l.all(), 1)
+	assert.Len(t, l.All(), 1)
 }
 
 func TestEtcdThatIsAwayIsAnErrorWithinTheTimeout(t *testing.T) {
@@ -194,9 +167,9 @@ func TestEtcdThatIsAwayIsAnErrorWithinTheTimeout(t *testing.T) {
 func TestConfigurationIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	put(t, etcd, "/dubbo/config/dubbo/dubbo.yaml", "x")
+	testkit.Put(t, etcd.Client(), "/dubbo/config/dubbo/dubbo.yaml", "x")
 	etcd.Kill()
-	c := newCenter(t, etcd.Endpoint(), "config-center.timeout", fmt.Sprint(patience))
+	c := newCenter(t, etcd.Endpoint(), "config-center.timeout", fmt.Sprint(testkit.Patience))
 	time.AfterFunc(time.Second, etcd.Start)
 	value, err := c.GetProperties("dubbo.yaml")
 	require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func TestListenerIsToldOfEveryChange(t *testing.T) {
@@ -26,34 +27,34 @@ func TestListenerIsToldOfEveryChange(t *testing.T) {
 	c.AddListener(rule, twice)
 	c.AddListener(rule, twice, config_center.WithGroup("dubbo")) // is the same
 	require.NoError(t, c.PublishConfig(rule, "", "1"))
-	l.requireLast(t, add("1"))
+	l.RequireLast(t, add("1"))
 	require.NoError(t, c.PublishConfig(rule+"s", "", "another key"))
 	require.NoError(t, c.PublishConfig(rule, "dubbo", "2"))
-	l.requireLast(t, update("2"))
+	l.RequireLast(t, update("2"))
 	require.NoError(t, c.PublishConfig(rule, "other", "another group"))
 	require.NoError(t, c.PublishConfig(rule, "", "2")) // is no change
 	require.NoError(t, c.RemoveConfig(rule, ""))
-	l.requireLast(t, deletion)
+	l.RequireLast(t, deletion)
 	require.NoError(t, c.PublishConfig(rule, "", "3"))
-	l.requireLast(t, add("3"))
+	l.RequireLast(t, add("3"))
 	require.NoError(t, c.PublishConfig(rule, "", " \n")) // an empty rule is none
-	l.requireLast(t, deletion)
+	l.RequireLast(t, deletion)
 	requireRule(t, c, "")
 	want := []string{add("1"), update("2"), deletion, add("3"), deletion}
-	assert.Equal(t, want, l.all())
-	twice.requireLast(t, deletion)
-	assert.Equal(t, want, twice.all())
+	assert.Equal(t, want, l.All())
+	twice.RequireLast(t, deletion)
+	assert.Equal(t, want, twice.All())
 }
 
 // Some routers of the framework do not read the rule after AddListener.
 func TestListenerIsToldWhatIsThere(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	put(t, etcd, ruleInDB, "1")
+	testkit.Put(t, etcd.Client(), ruleInDB, "1")
 	c := newCenter(t, etcd.Endpoint())
 	l := &listener{}
 	c.AddListener(rule, l)
-	l.requireLast(t, add("1"))
+	l.RequireLast(t, add("1"))
 }
 
 // What the framework has started with must not be applied a second time, to
@@ -74,13 +75,13 @@ func TestListenerIsNotToldWhatGetPropertiesReturned(t *testing.T) {
 	a, b, other := &listener{}, &listener{}, &listener{}
 	c.AddListener("a.yaml", a, inShop)
 	c.AddListener("b.yaml", b, inShop)
-	b.requireLast(t, told(remoting.EventTypeUpdate, "b.yaml", "2"))
+	b.RequireLast(t, told(remoting.EventTypeUpdate, "b.yaml", "2"))
 	require.NoError(t, c.PublishConfig("a.yaml", "shop", "3"))
-	a.requireLast(t, told(remoting.EventTypeUpdate, "a.yaml", "3"))
-	assert.Len(t, a.all(), 1)
-	assert.Len(t, b.all(), 1)
+	a.RequireLast(t, told(remoting.EventTypeUpdate, "a.yaml", "3"))
+	assert.Len(t, a.All(), 1)
+	assert.Len(t, b.All(), 1)
 	c.AddListener("a.yaml", other, inShop)
-	other.requireLast(t, told(remoting.EventTypeAdd, "a.yaml", "3"))
+	other.RequireLast(t, told(remoting.EventTypeAdd, "a.yaml", "3"))
 }
 
 // As routers do: AddListener, GetRule, and apply what that returns, while the
@@ -112,7 +113,7 @@ func TestTheNewestRuleIsAppliedLast(t *testing.T) {
 		}
 		r.apply(value)
 		running.Wait()
-		ok := eventually(func() bool {
+		ok := testkit.Eventually(func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return applied == "4"
@@ -134,17 +135,17 @@ func TestASlowListenerDelaysNoOther(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	c := newCenter(t, etcd.Endpoint())
 	block := make(chan struct{})
-	slow, quick := &listener{onProcess: func() { <-block }}, &listener{}
+	slow, quick := &listener{testkit.Told{During: func() { <-block }}}, &listener{}
 	c.AddListener(rule, slow)
 	c.AddListener(rule, quick)
 	for i := range 5 {
 		require.NoError(t, c.PublishConfig(rule, "", fmt.Sprint(i)))
-		quick.requireLast(t, strings.Replace(update(fmt.Sprint(i)), update("0"), add("0"), 1))
+		quick.RequireLast(t, strings.Replace(update(fmt.Sprint(i)), update("0"), add("0"), 1))
 	}
-	assert.Len(t, slow.all(), 1)
+	assert.Len(t, slow.All(), 1)
 	close(block)
-	slow.requireLast(t, update("4"))
-	assert.Equal(t, []string{add("0"), update("4")}, slow.all())
+	slow.RequireLast(t, update("4"))
+	assert.Equal(t, []string{add("0"), update("4")}, slow.All())
 }
 
 func TestARemovedListenerIsNotTold(t *testing.T) {
@@ -152,7 +153,7 @@ func TestARemovedListenerIsNotTold(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	c := newCenter(t, etcd.Endpoint())
 	removed, inside, stays := &listener{}, &listener{}, &listener{}
-	inside.onProcess = func() { c.RemoveListener(rule, inside) }
+	inside.During = func() { c.RemoveListener(rule, inside) }
 	for _, l := range []*listener{removed, inside, stays} {
 		c.AddListener(rule, l)
 	}
@@ -160,13 +161,13 @@ func TestARemovedListenerIsNotTold(t *testing.T) {
 	c.RemoveListener(rule, removed)
 	c.RemoveListener(rule, removed)
 	require.NoError(t, c.PublishConfig(rule, "", "1"))
-	inside.requireLast(t, add("1"))
+	inside.RequireLast(t, add("1"))
 	require.NoError(t, c.PublishConfig(rule, "shop", "2"))
-	removed.requireLast(t, add("2")) // of the other group it is told still
+	removed.RequireLast(t, add("2")) // of the other group it is told still
 	require.NoError(t, c.PublishConfig(rule, "", "3"))
-	stays.requireLast(t, update("3"))
-	assert.Len(t, removed.all(), 1)
-	assert.Len(t, inside.all(), 1)
+	stays.RequireLast(t, update("3"))
+	assert.Len(t, removed.All(), 1)
+	assert.Len(t, inside.All(), 1)
 }
 
 func TestNothingIsToldWhenRemoveHasReturned(t *testing.T) {
@@ -175,25 +176,14 @@ func TestNothingIsToldWhenRemoveHasReturned(t *testing.T) {
 	c := newCenter(t, etcd.Endpoint())
 	for i := range 20 {
 		key := fmt.Sprintf("app%d.tag-router", i)
-		var mu sync.Mutex
-		var removed, late bool
-		l := &listener{onProcess: func() {
-			time.Sleep(time.Millisecond)
-			mu.Lock()
-			defer mu.Unlock()
-			late = late || removed
-		}}
+		l := &listener{testkit.Told{During: func() { time.Sleep(time.Millisecond) }}}
 		c.AddListener(key, l)
 		require.NoError(t, c.PublishConfig(key, "", "1"))
 		time.Sleep(time.Duration(40+i) * time.Millisecond)
 		c.RemoveListener(key, l)
-		mu.Lock()
-		removed = true
-		mu.Unlock()
+		l.Close()
 		time.Sleep(3 * time.Millisecond)
-		mu.Lock()
-		require.False(t, late)
-		mu.Unlock()
+		l.RequireNoFaults(t)
 	}
 }
 
@@ -201,12 +191,12 @@ func TestAListenerThatPanicsIsToldTheNextChange(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	c := newCenter(t, etcd.Endpoint())
-	l := &listener{onProcess: func() { panic("expected") }}
+	l := &listener{testkit.Told{During: func() { panic("expected") }}}
 	c.AddListener(rule, l)
 	require.NoError(t, c.PublishConfig(rule, "", "1"))
-	l.requireLast(t, add("1"))
+	l.RequireLast(t, add("1"))
 	require.NoError(t, c.RemoveConfig(rule, ""))
-	l.requireLast(t, deletion)
+	l.RequireLast(t, deletion)
 }
 
 type byValue struct{ names []string }

@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func TestRulesArriveWhenEtcdIsThere(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	put(t, etcd, ruleInDB, "1")
+	testkit.Put(t, etcd.Client(), ruleInDB, "1")
 	etcd.Kill()
 	c := newCenter(t, etcd.Endpoint(), "config-center.timeout", "300ms")
 	l := &listener{}
@@ -24,19 +25,19 @@ func TestRulesArriveWhenEtcdIsThere(t *testing.T) {
 	_, err := c.GetRule(rule)
 	require.Error(t, err)
 	etcd.Start()
-	l.requireLast(t, add("1"))
+	l.RequireLast(t, add("1"))
 	requireRule(t, c, "1")
 }
 
 func TestRulesStayWhileEtcdIsAway(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	put(t, etcd, ruleInDB, "1")
+	testkit.Put(t, etcd.Client(), ruleInDB, "1")
 	c := newCenter(t, etcd.Endpoint(), "config-center.timeout", "300ms")
 	l, none := &listener{}, &listener{}
 	c.AddListener(rule, l)
 	c.AddListener("none", none)
-	l.requireLast(t, add("1"))
+	l.RequireLast(t, add("1"))
 	etcd.Kill()
 	begun := time.Now()
 	for range 10 {
@@ -49,9 +50,9 @@ func TestRulesStayWhileEtcdIsAway(t *testing.T) {
 	_, err := c.GetProperties(rule)
 	assert.Error(t, err, "a service must not start with what may be old")
 	etcd.Start()
-	put(t, etcd, ruleInDB, "2")
-	l.requireLast(t, update("2"))
-	assert.Equal(t, []string{add("1"), update("2")}, l.all())
+	testkit.Put(t, etcd.Client(), ruleInDB, "2")
+	l.RequireLast(t, update("2"))
+	assert.Equal(t, []string{add("1"), update("2")}, l.All())
 }
 
 func TestListenersHearWhatChangedWhileTheyWereCutOff(t *testing.T) {
@@ -68,27 +69,27 @@ func TestListenersHearWhatChangedWhileTheyWereCutOff(t *testing.T) {
 			listeners := map[string]*listener{}
 			for _, key := range keys {
 				if key != "new" {
-					put(t, etcd, "/dubbo/config/dubbo/"+key, "1")
+					testkit.Put(t, etcd.Client(), "/dubbo/config/dubbo/"+key, "1")
 				}
 				listeners[key] = &listener{}
 				c.AddListener(key, listeners[key])
 				if key != "new" {
-					listeners[key].requireLast(t, "add "+key+"=1")
+					listeners[key].RequireLast(t, "add "+key+"=1")
 				}
 			}
 			proxy.Cut()
-			put(t, etcd, "/dubbo/config/dubbo/changed", "2")
-			put(t, etcd, "/dubbo/config/dubbo/changed", "3")
-			put(t, etcd, "/dubbo/config/dubbo/new", "4")
-			revision := del(t, etcd, "/dubbo/config/dubbo/gone")
+			testkit.Put(t, etcd.Client(), "/dubbo/config/dubbo/changed", "2")
+			testkit.Put(t, etcd.Client(), "/dubbo/config/dubbo/changed", "3")
+			testkit.Put(t, etcd.Client(), "/dubbo/config/dubbo/new", "4")
+			revision := testkit.Delete(t, etcd.Client(), "/dubbo/config/dubbo/gone")
 			if compacted {
 				etcd.Compact(revision)
 			}
 			proxy.Restore()
-			listeners["changed"].requireLast(t, "update changed=3")
-			listeners["gone"].requireLast(t, "delete gone=")
-			listeners["new"].requireLast(t, "add new=4")
-			assert.Len(t, listeners["same"].all(), 1)
+			listeners["changed"].RequireLast(t, "update changed=3")
+			listeners["gone"].RequireLast(t, "delete gone=")
+			listeners["new"].RequireLast(t, "add new=4")
+			assert.Len(t, listeners["same"].All(), 1)
 		})
 	}
 }
@@ -96,28 +97,28 @@ func TestListenersHearWhatChangedWhileTheyWereCutOff(t *testing.T) {
 func TestARestartedEtcdChangesNothing(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	put(t, etcd, ruleInDB, "1")
+	testkit.Put(t, etcd.Client(), ruleInDB, "1")
 	c := newCenter(t, etcd.Endpoint())
 	l := &listener{}
 	c.AddListener(rule, l)
-	l.requireLast(t, add("1"))
+	l.RequireLast(t, add("1"))
 	etcd.Kill()
 	etcd.Start()
-	put(t, etcd, ruleInDB, "2")
-	l.requireLast(t, update("2"))
-	assert.Len(t, l.all(), 2)
+	testkit.Put(t, etcd.Client(), ruleInDB, "2")
+	l.RequireLast(t, update("2"))
+	assert.Len(t, l.All(), 2)
 }
 
 func TestAWipeIsADeletionAfterTheSession(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	put(t, etcd, ruleInDB, "1")
+	testkit.Put(t, etcd.Client(), ruleInDB, "1")
 	c := newCenter(t, etcd.Endpoint(), "session", "2s")
 	l := &listener{}
 	c.AddListener(rule, l)
-	l.requireLast(t, add("1"))
+	l.RequireLast(t, add("1"))
 	etcd.Wipe()
-	l.requireLast(t, deletion)
-	put(t, etcd, ruleInDB, "2")
-	l.requireLast(t, add("2"))
+	l.RequireLast(t, deletion)
+	testkit.Put(t, etcd.Client(), ruleInDB, "2")
+	l.RequireLast(t, add("2"))
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // application is a provider or consumer of which nothing is configured but the
@@ -34,13 +34,7 @@ func instance(t testing.TB, etcd *etcdtest.Server, name, application string, ses
 // instances returns the keys of an application's instances, and their leases.
 func instances(t testing.TB, etcd *etcdtest.Server, application string) map[string]clientv3.LeaseID {
 	t.Helper()
-	response, err := etcd.Client().Get(t.Context(), "/services/"+application+"/", clientv3.WithPrefix())
-	require.NoError(t, err)
-	found := map[string]clientv3.LeaseID{}
-	for _, kv := range response.Kvs {
-		found[string(kv.Key)] = clientv3.LeaseID(kv.Lease)
-	}
-	return found
+	return testkit.Keys(t, etcd.Client(), "/services/"+application+"/")
 }
 
 func awaitInstances(t testing.TB, etcd *etcdtest.Server, application string, n int) map[string]clientv3.LeaseID {
@@ -62,12 +56,12 @@ func TestAnApplicationThatConfiguresOnlyTheAddressIsFound(t *testing.T) {
 	awaitCalls(t, c, greet, a)
 	found := awaitInstances(t, etcd, "a", 1)
 	assert.Contains(t, found, "/services/a/"+a.Address)
-	assert.Len(t, leases(t, etcd), 1, "a consumer has nothing to register")
+	assert.Len(t, testkit.Leases(t, etcd.Client()), 1, "a consumer has nothing to register")
 
 	a.terminate()
 	a.awaitEnd()
 	assert.Empty(t, instances(t, etcd, "a"), "a stopped provider has left")
-	assert.Empty(t, leases(t, etcd))
+	assert.Empty(t, testkit.Leases(t, etcd.Client()))
 }
 
 func TestAKilledInstanceIsGoneWithinItsSession(t *testing.T) {
@@ -121,7 +115,7 @@ func TestBothLevelsShareOneLeaseAndOneConnection(t *testing.T) {
 	registered := awaitProviders(t, etcd, greet, a)
 	found := awaitInstances(t, etcd, "a", 1)
 	assert.Equal(t, registered[0].lease, found["/services/a/"+a.Address])
-	assert.Len(t, leases(t, etcd), 1)
+	assert.Len(t, testkit.Leases(t, etcd.Client()), 1)
 	assert.Equal(t, 1, proxy.Accepted(), "connections")
 
 	byInterfaces, byApplication := start(t, consumer(etcd, long)), start(t, application(consumer(etcd, long)))
@@ -198,4 +192,27 @@ func TestMixedWithTheBuiltInRegistry(t *testing.T) {
 			awaitCalls(t, start(t, calling), other, moved)
 		})
 	}
+}
+
+// Its key is not created anew then: it is put over that of the process before,
+// which has told its consumers that it stops.
+func TestInstanceThatCouldNotLeaveIsCalledWhenItIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
+	cutOff := instance(t, etcd, "a", "greeter", long)
+	direct := cutOff.Registries[0].Address
+	cutOff.Registries[0].Address = proxy.Addr()
+	a, b := start(t, cutOff), start(t, instance(t, etcd, "b", "greeter", long))
+	c := start(t, application(consumer(etcd, long)))
+	awaitInstances(t, etcd, "greeter", 2)
+	awaitCalls(t, c, greet, a, b)
+	proxy.Cut()
+	a.terminate()
+	a.awaitEnd()
+	awaitInstances(t, etcd, "greeter", 2)
+	again := a.spec
+	again.Registries[0].Address = direct
+	again.Name = "again"
+	awaitCalls(t, c, greet, start(t, again), b)
 }

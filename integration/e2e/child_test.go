@@ -19,60 +19,25 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/graceful_shutdown"
 	"dubbo.apache.org/dubbo-go/v3/logger"
-	"dubbo.apache.org/dubbo-go/v3/protocol"
-	"dubbo.apache.org/dubbo-go/v3/registry"
-	"dubbo.apache.org/dubbo-go/v3/server"
-)
-
-// specVariable holds the spec of a child, as JSON.
-const specVariable = "E2E_CHILD"
-
-// spec says what a child is: a provider, a consumer, or both.
-type spec struct {
-	Name       string         // in its answers
-	Registries []registrySpec // with the instance API; or else
-	Config     string         // the path of a dubbogo.yaml
-	Address    string         // of a provider
-	Services   []service      // that it provides
-	Delay      time.Duration  // of its answers
-	References []service      // that it calls all the time
-	Callers    int            // goroutines that call each reference; 0: one
-	Home       string         // its HOME, where the cache file is; empty: one of its own
-	Timeout    time.Duration  // of its requests; 0: dubbo-go's default, 3 s
-	BuiltIn    bool           // it has dubbo-go's own registry instead of this one
-
-	Application  string // empty: Name
-	ConfigCenter string // the address of etcd as a config center; empty: there is none
-}
-
-type registrySpec struct {
-	Address          string
-	Group, Namespace string
-	Session          time.Duration // 0: the registry's default
-	Type             registryType
-}
-
-// registryType is the registry-type of dubbo-go's configuration.
-type registryType string
-
-const (
-	byInterface registryType = ""        // and nothing that belongs to applications
-	byDefault   registryType = "default" // nothing is configured but the address
-	byBoth      registryType = "all"
+	"dubbo.apache.org/dubbo-go/v3/metadata"
 )
 
 // child is what a child process has.
 type child struct {
 	spec
+	began     time.Time
+	referring sync.Mutex     // held while a reference is made: dubbo-go makes one at a time
+	client    *client.Client // set before ready; nil where there is a configuration file
+
 	mu    sync.Mutex // guards all below
-	ready bool       // all references are made
+	ready bool       // all references of the spec are made
 	loads map[string]*load
 }
 
 // runChild returns when the process cannot be what it is to be. A child ends by
 // a signal, or with its parent.
 func runChild(encoded string) error {
-	c := &child{loads: map[string]*load{}}
+	c := &child{began: time.Now(), loads: map[string]*load{}}
 	if err := json.Unmarshal([]byte(encoded), &c.spec); err != nil {
 		return err
 	}
@@ -83,10 +48,14 @@ func runChild(encoded string) error {
 	if err := c.listen(); err != nil {
 		return err
 	}
-	if c.Config != "" {
+	switch {
+	case c.Sample != "":
+		return c.runSample()
+	case c.Config != "":
 		return c.runConfigured()
+	default:
+		return c.run()
 	}
-	return c.run()
 }
 
 // listen serves what the parent asks, and tells it where, on descriptor 3.
@@ -98,11 +67,29 @@ func (c *child) listen() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/report", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(c.report()) })
 	mux.HandleFunc("/reset", func(http.ResponseWriter, *http.Request) { c.reset() })
+	mux.HandleFunc("/refer", c.asked(c.refer))
+	mux.HandleFunc("/destroy", c.asked(c.destroy))
+	mux.HandleFunc("/usage", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(usageNow()) })
+	mux.HandleFunc("/stacks", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(stacks()) })
 	go func() { _ = http.Serve(listener, mux) }()
 	pipe := os.NewFile(3, "parent")
 	defer pipe.Close()
 	_, err = fmt.Fprintln(pipe, listener.Addr())
 	return err
+}
+
+// asked has a request's service done something with.
+func (c *child) asked(do func(service) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var s service
+		err := json.NewDecoder(r.Body).Decode(&s)
+		if err == nil {
+			err = do(s)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	}
 }
 
 // run uses the instance API.
@@ -116,6 +103,12 @@ func (c *child) run() error {
 			graceful_shutdown.WithStepTimeout(3*time.Second),
 		),
 	}
+	if c.RemoteMetadata {
+		opts = append(opts, dubbo.WithRemoteMetadata())
+	}
+	if c.MetadataReport != "" {
+		opts = append(opts, dubbo.WithMetadataReport(metadata.WithEtcdV3(), metadata.WithAddress(c.MetadataReport)))
+	}
 	if c.ConfigCenter != "" {
 		opts = append(opts, dubbo.WithConfigCenter(
 			config_center.WithConfigCenter("etcdv3"),
@@ -125,94 +118,26 @@ func (c *child) run() error {
 		))
 	}
 	for i, r := range c.Registries {
-		opts = append(opts, dubbo.WithRegistry(r.options(strconv.Itoa(i))...))
+		opts = append(opts, dubbo.WithRegistry(r.options(strconv.Itoa(i), len(c.Registries) > 1)...))
 	}
-	if c.Address != "" {
-		ip, port, err := net.SplitHostPort(c.Address)
+	for id, e := range c.endpoints() {
+		opt, err := e.option(id)
 		if err != nil {
 			return err
 		}
-		n, err := strconv.Atoi(port)
-		if err != nil {
-			return err
-		}
-		opts = append(opts, dubbo.WithProtocol(protocol.WithTriple(), protocol.WithIp(ip), protocol.WithPort(n)))
+		opts = append(opts, opt)
 	}
 	instance, err := dubbo.NewInstance(opts...)
 	if err != nil {
 		return err
 	}
-	if err := c.refer(instance); err != nil {
+	if err := c.referAll(instance); err != nil {
 		return err
 	}
 	if len(c.Services) == 0 {
 		select {}
 	}
 	return c.serve(instance)
-}
-
-func (r registrySpec) options(id string) []registry.Option {
-	opts := []registry.Option{
-		registry.WithEtcdV3(),
-		registry.WithAddress(r.Address),
-	}
-	switch r.Type {
-	case byInterface:
-		opts = append(opts, registry.WithID(id), registry.WithRegisterInterface(), registry.WithoutUseAsMetaReport(), registry.WithTimeout(2*time.Second))
-	case byBoth:
-		opts = append(opts, registry.WithID(id), registry.WithRegisterServiceAndInterface())
-	}
-	if r.Group != "" {
-		opts = append(opts, registry.WithGroup(r.Group))
-	}
-	if r.Namespace != "" {
-		opts = append(opts, registry.WithNamespace(r.Namespace))
-	}
-	if r.Session != 0 {
-		opts = append(opts, registry.WithParams(map[string]string{"session": r.Session.String()}))
-	}
-	return opts
-}
-
-func (c *child) serve(instance *dubbo.Instance) error {
-	srv, err := instance.NewServer()
-	if err != nil {
-		return err
-	}
-	for _, s := range c.Services {
-		err := srv.Register(&Greeter{name: c.Name, service: s, delay: c.Delay}, s.serverInfo(), server.WithGroup(s.Group), server.WithVersion(s.Version))
-		if err != nil {
-			return err
-		}
-	}
-	if err := srv.Serve(); err != nil {
-		return err
-	}
-	select {} // until dubbo-go has ended the process
-}
-
-func (c *child) refer(instance *dubbo.Instance) error {
-	if len(c.References) == 0 {
-		c.setReady()
-		return nil
-	}
-	opts := []client.ClientOption{client.WithClientNoCheck()}
-	if c.Timeout != 0 {
-		opts = append(opts, client.WithClientRequestTimeout(c.Timeout))
-	}
-	cli, err := instance.NewClient(opts...)
-	if err != nil {
-		return err
-	}
-	for _, s := range c.References {
-		conn, err := cli.DialWithInfo(s.Interface, s.clientInfo(), client.WithGroup(s.Group), client.WithVersion(s.Version))
-		if err != nil {
-			return err
-		}
-		c.call(s, &greetClient{conn})
-	}
-	c.setReady()
-	return nil
 }
 
 // runConfigured uses a configuration file, which says all but which services
@@ -230,7 +155,7 @@ func (c *child) runConfigured() error {
 		return err
 	}
 	for s, cli := range clients {
-		c.call(s, cli)
+		c.call(s, cli, nil)
 	}
 	c.setReady()
 	select {}

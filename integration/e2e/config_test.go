@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const providerConfig = `
@@ -106,8 +107,7 @@ func publishConfig(t *testing.T, text string, etcd *etcdtest.Server, name, addre
 	t.Helper()
 	content, err := os.ReadFile(writeConfig(t, text, etcd.Endpoint(), address))
 	require.NoError(t, err)
-	_, err = etcd.Client().Put(t.Context(), "/dubbo/config/e2e/"+name, string(content))
-	require.NoError(t, err)
+	testkit.Put(t, etcd.Client(), "/dubbo/config/e2e/"+name, string(content))
 	return writeConfig(t, strings.ReplaceAll(bootstrap, "$NAME", name), etcd.Endpoint(), address)
 }
 
@@ -171,8 +171,8 @@ func TestConfiguredProviderAndConsumerFindEachOther(t *testing.T) {
 	awaitKeys(t, etcd, root+"consumers/", 1)
 	eventually(t, func() string { return "the consumer is not ready" }, func() bool { return c.report().Ready })
 	awaitCalls(t, c, greet, a)
-	assert.Len(t, leases(t, etcd), 2)
-	for _, lease := range leases(t, etcd) {
+	assert.Len(t, testkit.Leases(t, etcd.Client()), 2)
+	for _, lease := range testkit.Leases(t, etcd.Client()) {
 		granted, err := etcd.Client().TimeToLive(t.Context(), lease)
 		require.NoError(t, err)
 		assert.EqualValues(t, 600, granted.GrantedTTL)
@@ -183,7 +183,7 @@ func TestConfiguredProviderAndConsumerFindEachOther(t *testing.T) {
 	// left of the registrations long before.
 	c.terminate()
 	a.terminate()
-	eventually(t, func() string { return "leases are left" }, func() bool { return len(leases(t, etcd)) == 0 })
+	eventually(t, func() string { return "leases are left" }, func() bool { return len(testkit.Leases(t, etcd.Client())) == 0 })
 	assert.Empty(t, keys(t, etcd, root+"providers/"))
 	assert.Empty(t, keys(t, etcd, root+"consumers/"))
 }

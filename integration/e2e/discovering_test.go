@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func TestConsumerFindsProvidersThatAreThereAndThatComeAndSharesCalls(t *testing.T) {
@@ -89,7 +90,7 @@ func TestConsumersGetOnlyTheServiceGroupAndVersionTheyAskFor(t *testing.T) {
 		}
 	}
 	requireNoFailure(t, c)
-	assert.Len(t, leases(t, etcd), 3, "one a process")
+	assert.Len(t, testkit.Leases(t, etcd.Client()), 3, "one a process")
 }
 
 // awaitAnswers waits until enough calls of each service have been answered.

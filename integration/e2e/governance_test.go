@@ -13,6 +13,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // ruleFor is a rule for one provider, as dubbo-admin writes it.
@@ -175,11 +176,9 @@ func TestProviderIsAsItWasWhenItsOverridesAreGone(t *testing.T) {
 	// A rule whose writer is gone.
 	lease, err := etcd.Client().Grant(t.Context(), 600)
 	require.NoError(t, err)
-	_, err = etcd.Client().Put(t.Context(), "/dubbo/"+greet.Interface+"/configurators/"+url.QueryEscape("override://0.0.0.0/"+greet.Interface+"?category=configurators&dynamic=true&timeout=2700"), "", clientv3.WithLease(lease.ID))
-	require.NoError(t, err)
+	testkit.Put(t, etcd.Client(), "/dubbo/"+greet.Interface+"/configurators/"+url.QueryEscape("override://0.0.0.0/"+greet.Interface+"?category=configurators&dynamic=true&timeout=2700"), "", clientv3.WithLease(lease.ID))
 	awaitParam(t, etcd, "timeout", "2700")
-	_, err = etcd.Client().Revoke(t.Context(), lease.ID)
-	require.NoError(t, err)
+	testkit.Revoke(t, etcd.Client(), lease.ID)
 	requireAsBefore()
 }
 

@@ -18,13 +18,31 @@ import (
 type service struct {
 	Interface      string
 	Group, Version string `json:",omitempty"`
+	Protocol       wire   `json:",omitempty"` // what it is called with
+	At             string `json:",omitempty"` // of a provider: the only address where it serves it
+	ProvidedBy     string `json:",omitempty"` // of a reference: the applications, with commas
+	Alias          string `json:",omitempty"` // of a reference: tells two of one service apart
 }
 
 // greet is the service of the tests that need only one.
 var greet = service{Interface: "org.e2e.Greet"}
 
-// id is how a service is called in answers and tallies.
-func (s service) id() string { return s.Group + "/" + s.Interface + ":" + s.Version }
+// id is how a service is called in answers.
+func (s service) id() string {
+	id := s.Group + "/" + s.Interface + ":" + s.Version
+	if s.Protocol != triple {
+		id += ":" + string(s.Protocol)
+	}
+	return id
+}
+
+// reference is how a reference to it is called in tallies.
+func (s service) reference() string {
+	if s.Alias == "" {
+		return s.id()
+	}
+	return s.id() + "#" + s.Alias
+}
 
 // Greeter serves one service. It answers with the name of the process and the
 // service that was called. dubbo-go wants the type exported.
@@ -41,6 +59,17 @@ func (g *Greeter) Greet(context.Context, *wrapperspb.StringValue) (*wrapperspb.S
 
 // Reference is by what dubbo-go tells the services of a server apart.
 func (g *Greeter) Reference() string { return g.service.id() }
+
+// PlainGreeter is a Greeter for the dubbo protocol, which knows no protobuf.
+type PlainGreeter struct{ greeter Greeter }
+
+func (g *PlainGreeter) Greet(context.Context, string) (string, error) {
+	time.Sleep(g.greeter.delay)
+	return g.greeter.name + " " + g.greeter.service.id(), nil
+}
+
+// Reference is by what dubbo-go tells the services of a server apart.
+func (g *PlainGreeter) Reference() string { return g.greeter.Reference() }
 
 type greetHandler interface {
 	Greet(context.Context, *wrapperspb.StringValue) (*wrapperspb.StringValue, error)
@@ -76,14 +105,32 @@ func (s service) clientInfo() *client.ClientInfo {
 	}
 }
 
-type greetClient struct{ conn *client.Connection }
+type greetClient struct {
+	conn  *client.Connection
+	plain bool // it calls a PlainGreeter
+	own   call // makes the calls, instead of all that; nil: nobody else does
+}
+
+// call calls a service, and returns the name of the provider that answered, and
+// the service.
+type call func(context.Context) (name, id string, err error)
 
 // greet returns the name of the provider that answered, and the service.
 func (c *greetClient) greet(ctx context.Context) (name, id string, err error) {
-	answer := new(wrapperspb.StringValue)
-	if err := c.conn.CallUnary(ctx, []any{wrapperspb.String("world")}, answer, "Greet"); err != nil {
+	if c.own != nil {
+		return c.own(ctx)
+	}
+	var answer string
+	if c.plain {
+		err = c.conn.CallUnary(ctx, []any{"world"}, &answer, "Greet")
+	} else {
+		message := new(wrapperspb.StringValue)
+		err = c.conn.CallUnary(ctx, []any{wrapperspb.String("world")}, message, "Greet")
+		answer = message.GetValue()
+	}
+	if err != nil {
 		return "", "", err
 	}
-	name, id, _ = strings.Cut(answer.GetValue(), " ")
+	name, id, _ = strings.Cut(answer, " ")
 	return name, id, nil
 }

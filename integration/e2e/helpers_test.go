@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/url"
@@ -17,12 +16,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const (
-	// patience is how long a test waits for what has to happen, on a machine
-	// that is busy with something else.
-	patience = 30 * time.Second
 	// long is a session that no test lives to see the end of: what goes before
 	// goes because it was deleted.
 	long = 10 * time.Minute
@@ -39,16 +36,12 @@ const (
 	enough = 80
 )
 
-// eventually waits for a condition. what says what it saw last.
+// eventually waits for a condition. what says what it saw last. Most conditions
+// ask processes: they are not looked at all the time.
 func eventually(t testing.TB, what func() string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		if condition() {
-			return
-		}
-		if time.Now().After(deadline) {
-			require.Fail(t, "it did not happen", "%s", what())
-		}
+	if _, ok := testkit.Poll(testkit.Patience, 40*time.Millisecond, condition); !ok {
+		require.Fail(t, "it did not happen", "%s", what())
 	}
 }
 
@@ -93,12 +86,8 @@ func (k key) param(name string) string { return k.url.Query().Get(name) }
 // keys returns the keys of one category of a service.
 func keys(t testing.TB, etcd *etcdtest.Server, prefix string) []key {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	response, err := etcd.Client().Get(ctx, prefix, clientv3.WithPrefix())
-	require.NoError(t, err)
 	var found []key
-	for _, kv := range response.Kvs {
+	for _, kv := range testkit.List(t, etcd.Client(), prefix).Kvs {
 		found = append(found, parseKey(t, string(kv.Key), clientv3.LeaseID(kv.Lease)))
 	}
 	return found
@@ -200,20 +189,6 @@ func requireNoFailure(t testing.TB, c *process) {
 	}
 }
 
-// leases returns the leases that etcd knows.
-func leases(t testing.TB, etcd *etcdtest.Server) []clientv3.LeaseID {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	response, err := etcd.Client().Leases(ctx)
-	require.NoError(t, err)
-	var all []clientv3.LeaseID
-	for _, l := range response.Leases {
-		all = append(all, l.ID)
-	}
-	return all
-}
-
 // requireLeases checks that etcd knows exactly the leases of these keys.
 func requireLeases(t testing.TB, etcd *etcdtest.Server, of ...key) {
 	t.Helper()
@@ -221,5 +196,5 @@ func requireLeases(t testing.TB, etcd *etcdtest.Server, of ...key) {
 	for _, k := range of {
 		want[k.lease] = true
 	}
-	assert.ElementsMatch(t, slices.Collect(maps.Keys(want)), leases(t, etcd))
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(want)), testkit.Leases(t, etcd.Client()))
 }

@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // history is what happened under a prefix, from a moment on.
@@ -29,8 +30,7 @@ func record(t testing.TB, etcd *etcdtest.Server, prefix string) *history {
 	t.Helper()
 	h := &history{t: t, client: etcd.NewClient(nil), begin: map[string]bool{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	now, err := h.client.Get(ctx, prefix, clientv3.WithPrefix())
-	require.NoError(t, err)
+	now := testkit.List(t, h.client, prefix)
 	for _, kv := range now.Kvs {
 		h.begin[string(kv.Key)] = true
 	}

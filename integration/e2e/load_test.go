@@ -3,11 +3,14 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"sync"
 	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/client"
 )
 
 // tally is what became of the calls of one reference since the last reset.
@@ -16,21 +19,26 @@ type tally struct {
 	By       map[string]int // answers by the provider's name
 	Of       map[string]int // answers by the service that was called
 	Failed   int
-	Errors   []string // the first few
+	Errors   []string  // the first few
+	First    time.Time // when a call was answered first, whatever was reset since
 }
 
 // report is what a child tells its parent.
 type report struct {
 	Ready   bool
-	Tallies map[string]tally // by service
+	Began   time.Time        // its main
+	Tallies map[string]tally // by reference
 }
 
-// pause is the time between two calls of one goroutine.
-const pause = 5 * time.Millisecond
+// defaultPause is the time between two calls of one goroutine.
+const defaultPause = 10 * time.Millisecond
 
 // load calls one service all the time.
 type load struct {
 	client *greetClient
+	made   *client.ReferenceOptions // what dubbo-go has of the reference; nil: not known
+	ended  chan struct{}            // closed when it is to end
+	work   sync.WaitGroup           // the callers
 
 	mu    sync.Mutex // guards all below
 	since int        // counts the resets: calls that began before one do not count after it
@@ -38,20 +46,34 @@ type load struct {
 }
 
 // call starts the load of one reference.
-func (c *child) call(s service, cli *greetClient) {
-	l := &load{client: cli}
+func (c *child) call(s service, cli *greetClient, made *client.ReferenceOptions) {
+	l := &load{client: cli, made: made, ended: make(chan struct{})}
 	l.reset()
+	pause := cmp.Or(c.Pause, defaultPause)
 	for range max(c.Callers, 1) {
-		go func() {
+		l.work.Go(func() {
+			ticker := time.NewTimer(0)
+			defer ticker.Stop()
 			for {
+				select {
+				case <-l.ended:
+					return
+				case <-ticker.C:
+				}
 				l.one()
-				time.Sleep(pause)
+				ticker.Reset(pause)
 			}
-		}()
+		})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.loads[s.id()] = l
+	c.loads[s.reference()] = l
+}
+
+// end returns when there is no call any more.
+func (l *load) end() {
+	close(l.ended)
+	l.work.Wait()
 }
 
 func (l *load) one() {
@@ -61,6 +83,9 @@ func (l *load) one() {
 	name, id, err := l.client.greet(context.Background())
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err == nil && l.tally.First.IsZero() {
+		l.tally.First = time.Now()
+	}
 	if l.since != since {
 		return
 	}
@@ -79,7 +104,7 @@ func (l *load) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.since++
-	l.tally = tally{By: map[string]int{}, Of: map[string]int{}}
+	l.tally = tally{By: map[string]int{}, Of: map[string]int{}, First: l.tally.First}
 }
 
 func (l *load) snapshot() tally {
@@ -93,7 +118,7 @@ func (l *load) snapshot() tally {
 func (c *child) report() report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := report{Ready: c.ready, Tallies: map[string]tally{}}
+	r := report{Ready: c.ready, Began: c.began, Tallies: map[string]tally{}}
 	for id, l := range c.loads {
 		r.Tallies[id] = l.snapshot()
 	}

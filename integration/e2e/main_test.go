@@ -7,7 +7,7 @@
 // The processes are this test binary, started again with a spec in its
 // environment (child_test.go). They have dubbo-go, its imports and the blank
 // import of the registry, like any service; or, built with the tag builtin, all
-// but the latter.
+// but the latter. They have the race detector if E2E_RACE is set.
 package e2e_test
 
 import (
@@ -27,5 +27,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), goleak.Cleanup(func(code int) {
+		if dir, err := programs(); err == nil {
+			_ = os.RemoveAll(dir)
+		}
+		os.Exit(code)
+	}))
 }

@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // scene is two providers and a consumer that calls them.
@@ -100,11 +101,9 @@ func TestAllAreRegisteredAgainAfterEtcdIsWiped(t *testing.T) {
 	// A store that has seen more than it will see soon: after the wipe its
 	// revision is far behind what everybody has seen.
 	for range 300 {
-		_, err := s.etcd.Client().Put(t.Context(), "/noise", "")
-		require.NoError(t, err)
+		testkit.Put(t, s.etcd.Client(), "/noise", "")
 	}
-	_, err := s.etcd.Client().Put(t.Context(), "/dubbo/"+greet.Interface+"/providers/ignored", "")
-	require.NoError(t, err)
+	testkit.Put(t, s.etcd.Client(), "/dubbo/"+greet.Interface+"/providers/ignored", "")
 	s.etcd.Wipe()
 	s.requireAllIsWell(t)
 }
@@ -115,12 +114,10 @@ func TestProviderReturnsAfterItsLeaseIsRevokedByHand(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, short)
 	for _, k := range awaitProviders(t, s.etcd, greet, s.a, s.b) {
-		_, err := s.etcd.Client().Revoke(t.Context(), k.lease)
-		require.NoError(t, err)
+		testkit.Revoke(t, s.etcd.Client(), k.lease)
 		s.requireReturn(t, k.name, k.lease)
 	}
-	_, err := s.etcd.Client().Revoke(t.Context(), awaitKeys(t, s.etcd, consumersOf(greet), 1)[0].lease)
-	require.NoError(t, err)
+	testkit.Revoke(t, s.etcd.Client(), awaitKeys(t, s.etcd, consumersOf(greet), 1)[0].lease)
 	s.requireAllIsWell(t)
 }
 
@@ -128,12 +125,10 @@ func TestProviderReturnsAfterItsKeyIsDeletedByHand(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, short)
 	for _, k := range awaitProviders(t, s.etcd, greet, s.a, s.b) {
-		_, err := s.etcd.Client().Delete(t.Context(), k.name)
-		require.NoError(t, err)
+		testkit.Delete(t, s.etcd.Client(), k.name)
 		s.requireReturn(t, k.name, clientv3.NoLease)
 	}
-	_, err := s.etcd.Client().Delete(t.Context(), consumersOf(greet), clientv3.WithPrefix())
-	require.NoError(t, err)
+	testkit.DeleteAll(t, s.etcd.Client(), consumersOf(greet))
 	s.requireAllIsWell(t)
 }
 
@@ -154,8 +149,7 @@ func (s *scene) requireReturn(t *testing.T, name string, old clientv3.LeaseID) {
 func TestAllReturnAfterEverythingIsDeletedByHand(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, short)
-	_, err := s.etcd.Client().Delete(t.Context(), "/dubbo/", clientv3.WithPrefix())
-	require.NoError(t, err)
+	testkit.DeleteAll(t, s.etcd.Client(), "/dubbo/")
 	awaitProviders(t, s.etcd, greet, s.a, s.b)
 	awaitCalls(t, s.c, greet, s.a, s.b)
 	s.c.reset()

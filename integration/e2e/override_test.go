@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // rule is an override of Dubbo 2.6, as the framework understands it. What Java
@@ -29,8 +30,7 @@ func rule(s service, params string) string {
 func override(t *testing.T, etcd *etcdtest.Server, s service, rules ...string) {
 	t.Helper()
 	prefix := "/dubbo/" + s.Interface + "/configurators/"
-	old, err := etcd.Client().Get(t.Context(), prefix, clientv3.WithPrefix())
-	require.NoError(t, err)
+	old := testkit.List(t, etcd.Client(), prefix)
 	changes := map[string]clientv3.Op{}
 	for _, kv := range old.Kvs {
 		changes[string(kv.Key)] = clientv3.OpDelete(string(kv.Key))
@@ -39,7 +39,7 @@ func override(t *testing.T, etcd *etcdtest.Server, s service, rules ...string) {
 		key := prefix + url.QueryEscape(rule)
 		changes[key] = clientv3.OpPut(key, "")
 	}
-	_, err = etcd.Client().Txn(t.Context()).Then(slices.Collect(maps.Values(changes))...).Commit()
+	_, err := etcd.Client().Txn(t.Context()).Then(slices.Collect(maps.Values(changes))...).Commit()
 	require.NoError(t, err)
 }
 

@@ -6,12 +6,13 @@ import (
 	"bufio"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // process is a child, seen by its parent.
@@ -27,6 +30,7 @@ type process struct {
 	spec
 	t       testing.TB
 	cmd     *exec.Cmd
+	started time.Time     // before it was
 	control string        // its host:port for the parent's questions
 	ended   chan struct{} // closed when it has ended and been waited for
 	dir     string        // of its log and its race reports
@@ -55,6 +59,7 @@ func start(t testing.TB, s spec) *process {
 	p.cmd.ExtraFiles = []*os.File{tell}
 	_, err = p.cmd.StdinPipe() // ends with this process, and the child with it
 	require.NoError(t, err)
+	p.started = time.Now()
 	err = p.cmd.Start()
 	_ = tell.Close()
 	require.NoError(t, err)
@@ -70,27 +75,53 @@ func start(t testing.TB, s spec) *process {
 	return p
 }
 
-// executable returns the program of a child.
+// executable returns the program of a child: this test binary, or one like it
+// without this registry. It has the race detector only if E2E_RACE is set: with
+// it a call costs four times as much, and most of what runs here is dubbo-go.
 func executable(s spec) (string, error) {
-	if s.BuiltIn {
+	race := os.Getenv("E2E_RACE") != ""
+	switch {
+	case s.BuiltIn && race:
+		return builtInWithRace()
+	case s.BuiltIn:
 		return builtIn()
+	case race == hasRace():
+		return os.Executable()
+	case race:
+		return "", errors.New("E2E_RACE: go test without -race")
+	default:
+		return withoutRace()
 	}
-	return os.Executable()
 }
 
-// builtIn builds this test binary without this registry, once.
-var builtIn = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "e2e-builtin-")
+// hasRace says whether this test binary has the race detector.
+var hasRace = sync.OnceValue(func() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+})
+
+var (
+	withoutRace     = sync.OnceValues(func() (string, error) { return build() })
+	builtIn         = sync.OnceValues(func() (string, error) { return build("-tags", "builtin") })
+	builtInWithRace = sync.OnceValues(func() (string, error) { return build("-tags", "builtin", "-race") })
+)
+
+// programs is where build puts what it builds. TestMain removes it.
+var programs = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "e2e-") })
+
+// build builds this test binary with other flags.
+func build(flags ...string) (string, error) {
+	dir, err := programs()
 	if err != nil {
 		return "", err
 	}
-	exe := filepath.Join(dir, "e2e.test")
-	output, err := exec.Command("go", "test", "-c", "-tags", "builtin", "-o", exe, ".").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build without this registry: %w\n%s", err, output)
+	exe := filepath.Join(dir, "e2e"+strings.Join(flags, "")+".test")
+	args := slices.Concat([]string{"test", "-c", "-ldflags=-s -w", "-o", exe}, flags, []string{"."})
+	if output, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, output)
 	}
 	return exe, nil
-})
+}
 
 // childDir is where a child leaves its log: a temporary directory or, to look
 // at it afterwards, one under what E2E_LOGS names.
@@ -182,8 +213,8 @@ func (p *process) awaitEnd() {
 	select {
 	case <-p.ended:
 		require.Zero(p.t, p.cmd.ProcessState.ExitCode(), "%s: %v", p.Name, p.cmd.ProcessState)
-	case <-time.After(patience):
-		require.Fail(p.t, "it does not end", "%s was told to stop %v ago", p.Name, patience)
+	case <-time.After(testkit.Patience):
+		require.Fail(p.t, "it does not end", "%s was told to stop %v ago", p.Name, testkit.Patience)
 	}
 }
 
@@ -196,35 +227,3 @@ func (p *process) kill() {
 // freeze stops the process without its noticing, thaw has it go on.
 func (p *process) freeze() { require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGSTOP)) }
 func (p *process) thaw()   { require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGCONT)) }
-
-func (p *process) ask(path string, answer any) error {
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + p.control + path)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if answer == nil {
-		return nil
-	}
-	return json.NewDecoder(response.Body).Decode(answer)
-}
-
-func (p *process) report() report {
-	p.t.Helper()
-	var r report
-	require.NoError(p.t, p.ask("/report", &r), "%s", p.Name)
-	return r
-}
-
-// calls returns the tally of one of the consumer's references.
-func (p *process) calls(s service) tally {
-	p.t.Helper()
-	return p.report().Tallies[s.id()]
-}
-
-// reset forgets what became of all calls so far.
-func (p *process) reset() {
-	p.t.Helper()
-	require.NoError(p.t, p.ask("/reset", nil), "%s", p.Name)
-}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // dubbo-go refuses two registries at one address, unless their namespaces
@@ -32,7 +33,7 @@ func TestTwoRegistriesOfAProcessShareOneLeaseAndOneConnection(t *testing.T) {
 		registered = append(registered, awaitKeys(t, etcd, prefix, 1)...)
 	}
 	requireLeases(t, etcd, registered...)
-	assert.Len(t, leases(t, etcd), 1)
+	assert.Len(t, testkit.Leases(t, etcd.Client()), 1)
 	assert.Equal(t, 1, proxy.Accepted())
 	assert.Empty(t, keys(t, etcd, "/dubbo/"))
 
@@ -53,5 +54,5 @@ func TestTwoRegistriesOfAProcessShareOneLeaseAndOneConnection(t *testing.T) {
 	for _, prefix := range prefixes[:2] {
 		assert.Empty(t, keys(t, etcd, prefix))
 	}
-	assert.Len(t, leases(t, etcd), 2, "of the two other processes")
+	assert.Len(t, testkit.Leases(t, etcd.Client()), 2, "of the two other processes")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // What an operator or dubbo-admin puts into the config center. Dubbo for Java
@@ -19,14 +20,12 @@ const rulesOf = "/dubbo/config/dubbo/"
 
 func putRule(t *testing.T, etcd *etcdtest.Server, key, rule string) {
 	t.Helper()
-	_, err := etcd.Client().Put(t.Context(), rulesOf+key, rule)
-	require.NoError(t, err)
+	testkit.Put(t, etcd.Client(), rulesOf+key, rule)
 }
 
 func deleteRule(t *testing.T, etcd *etcdtest.Server, key string) {
 	t.Helper()
-	_, err := etcd.Client().Delete(t.Context(), rulesOf+key)
-	require.NoError(t, err)
+	testkit.Delete(t, etcd.Client(), rulesOf+key)
 }
 
 // governed has a process use etcd as its config center, too.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // other is what a provider consumes itself.
@@ -74,7 +75,7 @@ func TestProviderStoppedWhileItRegistersEnds(t *testing.T) {
 	})
 	etcd.Resume()
 	a.awaitEnd()
-	eventually(t, func() string { return "leases are left" }, func() bool { return len(leases(t, etcd)) == 0 })
+	eventually(t, func() string { return "leases are left" }, func() bool { return len(testkit.Leases(t, etcd.Client())) == 0 })
 	assert.Empty(t, keys(t, etcd, providersOf(greet)))
 }
 
@@ -185,5 +186,5 @@ func TestNoCallFailsDuringARollingRestart(t *testing.T) {
 		awaitCalls(t, c, greet, providers...)
 	}
 	requireNoFailure(t, c)
-	assert.Len(t, leases(t, etcd), 4, "one a process that runs")
+	assert.Len(t, testkit.Leases(t, etcd.Client()), 4, "one a process that runs")
 }

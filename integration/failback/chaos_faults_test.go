@@ -8,9 +8,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // breakStore does something to etcd and leaves it running.
@@ -40,10 +39,7 @@ func (c *chaos) breakStore(random *rand.Rand) {
 		c.deleteKeys(random, 1+random.IntN(3))
 	case 8:
 		c.fault("all keys are deleted by hand")
-		c.etcd.do(func(ctx context.Context) error {
-			_, err := c.etcd.client.Delete(ctx, root, clientv3.WithPrefix())
-			return err
-		})
+		testkit.DeleteAll(c.t, c.etcd.client, root)
 	case 9:
 		c.history.sync(c.t)
 		rev := c.history.now().revision
@@ -56,7 +52,7 @@ func (c *chaos) breakStore(random *rand.Rand) {
 			return err
 		})
 	}
-	c.journal.add("etcd is whole again")
+	c.journal.Add("etcd is whole again")
 }
 
 // wipe empties etcd; sometimes others are there first, and have brought the
@@ -115,7 +111,7 @@ func (c *chaos) cutAll() {
 // processes in.
 func (c *chaos) catchUp(random *rand.Rand, old int64) {
 	if missing := old - c.etcd.revision() + int64(random.IntN(40)) - 10; missing > 0 && missing < 3000 {
-		c.journal.add("others write %d times", missing)
+		c.journal.Add("others write %d times", missing)
 		c.etcd.advance(missing)
 	}
 	for _, p := range c.procs {
@@ -139,14 +135,14 @@ func (c *chaos) revoke(random *rand.Rand) {
 }
 
 func (c *chaos) deleteKeys(random *rand.Rand, n int) {
-	keys := list(c.t, c.etcd.client, root)
+	keys := testkit.List(c.t, c.etcd.client, root)
 	for ; n > 0 && len(keys.Kvs) > 0; n-- {
 		key := string(keys.Kvs[random.IntN(len(keys.Kvs))].Key)
 		c.fault("a key is deleted by hand")
 		if f, ok := parseKey(key, "providers"); ok {
-			c.journal.add("  %s", f.version())
+			c.journal.Add("  %s", f.version())
 		}
-		c.etcd.do(func(ctx context.Context) error { _, err := c.etcd.client.Delete(ctx, key); return err })
+		testkit.Delete(c.t, c.etcd.client, key)
 	}
 }
 
@@ -205,7 +201,7 @@ func (c *chaos) breakNetwork(random *rand.Rand, stop <-chan struct{}) {
 		}
 		each((*etcdtest.Proxy).Thaw)
 	}
-	c.journal.add("the network is whole again")
+	c.journal.Add("the network is whole again")
 }
 
 // removeOrphans does what an operator has to do when a backup was put back, or
@@ -222,11 +218,11 @@ func (c *chaos) removeOrphans() {
 			}
 		}
 	}
-	for _, kv := range list(c.t, c.etcd.client, root).Kvs {
+	for _, kv := range testkit.List(c.t, c.etcd.client, root).Kvs {
 		f, ok := parseKey(string(kv.Key), "providers")
 		if ok && f.dynamic == "false" && !wanted[f.version()] && (c.restored || left[f.version()]) {
-			c.journal.add("an operator removes %s", f.version())
-			c.etcd.do(func(ctx context.Context) error { _, err := c.etcd.client.Delete(ctx, string(kv.Key)); return err })
+			c.journal.Add("an operator removes %s", f.version())
+			testkit.Delete(c.t, c.etcd.client, string(kv.Key))
 		}
 	}
 }
@@ -236,5 +232,5 @@ func (c *chaos) fault(kind string) {
 	defer c.kindsMu.Unlock()
 	c.faults++
 	c.kinds[kind]++
-	c.journal.add("FAULT: %s", kind)
+	c.journal.Add("FAULT: %s", kind)
 }

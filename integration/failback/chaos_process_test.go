@@ -14,6 +14,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // process stands for one process: as it has an address of etcd of its own, it
@@ -72,12 +73,12 @@ func (p *process) enter() {
 func (p *process) newMember(number int) *member {
 	m := &member{number: number, registered: map[string]*common.URL{}}
 	var err error
-	if m.registry, err = openRegistry(p.proxy.Addr()); err != nil {
+	if m.registry, err = testkit.OpenRegistry(p.proxy.Addr(), settings...); err != nil {
 		p.problem("open a registry: %v", err)
 		return m
 	}
 	// As the framework does for a reference: there is always a lease.
-	p.try("register a consumer", m.registry.Register(consumer("org.b.Other", "process", strconv.Itoa(p.number), "member", strconv.Itoa(number))))
+	p.try("register a consumer", m.registry.Register(testkit.Consumer("org.b.Other", "process", strconv.Itoa(p.number), "member", strconv.Itoa(number))))
 	return m
 }
 
@@ -99,7 +100,7 @@ func (p *process) destroy(m *member) {
 	}
 	m.registry.Destroy()
 	for _, s := range m.subscribed {
-		s.recorder.close()
+		s.recorder.Close()
 		p.ended = append(p.ended, s.recorder)
 	}
 }
@@ -144,12 +145,12 @@ func (p *process) register(m *member) {
 	slot := service + " " + address
 	params := []string{"process", strconv.Itoa(p.number), "weight", strconv.Itoa(1 + p.random.IntN(4))}
 	if p.random.IntN(5) == 0 {
-		params = append(params, "timestamp", strconv.Itoa(1+p.random.IntN(3)))
+		params = append(params, "timestamp", strconv.Itoa(1_700_000_000+p.random.IntN(3))) // the first is what others have
 	}
 	if persistent(service, address) {
 		params = append(params, "dynamic", "false")
 	}
-	u := provider(service, address, params...)
+	u := testkit.Provider(service, address, params...)
 	p.log("%d registers %s", m.number, factOf(u).version())
 	m.registered[slot] = u
 	if f := factOf(u); f.dynamic == "false" {
@@ -182,19 +183,19 @@ func (p *process) subscribe(m *member) {
 	switch p.random.IntN(6) {
 	case 0:
 		s.service = "*"
-		s.url = consumer("*", "group", "*", "version", "*", "enabled", "*")
+		s.url = testkit.Consumer("*", "group", "*", "version", "*", "enabled", "*")
 		s.url.Protocol = "admin"
 	case 1:
-		s.url = consumer(s.service, "category", "providers,configurators")
+		s.url = testkit.Consumer(s.service, "category", "providers,configurators")
 	default:
-		s.url = consumer(s.service)
+		s.url = testkit.Consumer(s.service)
 	}
 	s.recorder = newRecorder(fmt.Sprintf("listener %d.%d.%d to %s", p.number, m.number, p.count, s.service))
 	s.recorder.byKey = s.service == "*"
 	if p.random.IntN(4) == 0 {
-		s.recorder.slow = time.Duration(p.random.IntN(20)) * time.Millisecond
+		s.recorder.Slow = time.Duration(p.random.IntN(20)) * time.Millisecond
 	}
-	p.log("%s subscribes", s.recorder.name)
+	p.log("%s subscribes", s.recorder.Name)
 	m.subscribed = append(m.subscribed, s)
 	if p.random.IntN(3) > 0 {
 		p.try("load", m.registry.LoadSubscribeInstances(s.url, s.recorder))
@@ -209,8 +210,8 @@ func (p *process) unsubscribe(m *member) {
 	i := p.random.IntN(len(m.subscribed))
 	s := m.subscribed[i]
 	p.try("unsubscribe", m.registry.UnSubscribe(s.url, s.recorder))
-	s.recorder.close()
-	p.log("%s has unsubscribed", s.recorder.name)
+	s.recorder.Close()
+	p.log("%s has unsubscribed", s.recorder.Name)
 	m.subscribed = append(m.subscribed[:i:i], m.subscribed[i+1:]...)
 	p.ended = append(p.ended, s.recorder)
 }
@@ -227,7 +228,7 @@ func (p *process) recorders() []*recorder {
 }
 
 func (p *process) log(format string, args ...any) {
-	p.chaos.journal.add("process %d: %s", p.number, fmt.Sprintf(format, args...))
+	p.chaos.journal.Add("process %d: %s", p.number, fmt.Sprintf(format, args...))
 }
 
 // try notes an error: while etcd is away there is to be none.

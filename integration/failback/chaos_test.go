@@ -7,18 +7,16 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // TestChaos has providers and consumers come and go while etcd and the network
@@ -36,19 +34,7 @@ import (
 // same seed makes the same decisions, while their timing is up to the machine.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	if s := os.Getenv("CHAOS_SEED"); s != "" {
-		var err error
-		seed, err = strconv.ParseUint(s, 10, 64)
-		require.NoError(t, err, "CHAOS_SEED")
-	}
-	duration := 20 * time.Second
-	if s := os.Getenv("CHAOS_DURATION"); s != "" {
-		var err error
-		duration, err = time.ParseDuration(s)
-		require.NoError(t, err, "CHAOS_DURATION")
-	}
-	t.Logf("CHAOS_SEED=%d CHAOS_DURATION=%v", seed, duration)
+	seed, duration := testkit.ChaosSettings(t)
 	c := newChaos(t, seed)
 	begin := time.Now()
 	for c.round = 1; time.Since(begin) < duration && !t.Failed(); c.round++ {
@@ -73,7 +59,7 @@ type chaos struct {
 	t       testing.TB
 	seed    uint64
 	random  *rand.Rand // of the goroutine of the test
-	journal journal
+	journal *testkit.Journal
 	etcd    *store
 	history *history
 	procs   []*process
@@ -90,8 +76,7 @@ type chaos struct {
 }
 
 func newChaos(t testing.TB, seed uint64) *chaos {
-	c := &chaos{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), etcd: newStore(t), kinds: map[string]int{}}
-	c.journal.begin = time.Now()
+	c := &chaos{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), journal: testkit.NewJournal(), etcd: newStore(t), kinds: map[string]int{}}
 	c.history = newHistory(c.etcd.client)
 	for n := range processes {
 		c.procs = append(c.procs, newProcess(c, n))
@@ -104,7 +89,7 @@ func newChaos(t testing.TB, seed uint64) *chaos {
 			}
 		}
 		if t.Failed() {
-			t.Logf("CHAOS_SEED=%d, what happened:\n%s", seed, c.journal.tail(400))
+			t.Logf("CHAOS_SEED=%d, what happened:\n%s", seed, c.journal.Tail(400))
 		}
 	})
 	return c
@@ -145,7 +130,7 @@ func (c *chaos) play() {
 
 // check waits until everything is exact.
 func (c *chaos) check() {
-	c.journal.add("round %d: quiet", c.round)
+	c.journal.Add("round %d: quiet", c.round)
 	begin := time.Now()
 	c.removeOrphans()
 	if problem := c.settle(); problem != "" {
@@ -158,7 +143,7 @@ func (c *chaos) check() {
 	took := time.Since(begin)
 	c.settling += took
 	c.slowest = max(c.slowest, took)
-	c.journal.add("round %d: exact after %v", c.round, took.Round(time.Millisecond))
+	c.journal.Add("round %d: exact after %v", c.round, took.Round(time.Millisecond))
 	if c.random.IntN(5) == 0 { // and it stays so: no lease runs out
 		time.Sleep(ttl * 3 / 2)
 		problem := c.difference()
@@ -175,7 +160,7 @@ func (c *chaos) check() {
 }
 
 func (c *chaos) settle() (problem string) {
-	_, ok := eventually(recovery, func() bool {
+	_, ok := testkit.Within(recovery, func() bool {
 		if problem = c.difference(); problem == moreWatches {
 			c.touch()
 		}
@@ -189,7 +174,7 @@ func (c *chaos) settle() (problem string) {
 
 // difference says what is not as it should be, or nothing.
 func (c *chaos) difference() string {
-	keys := list(c.t, c.etcd.client, root)
+	keys := testkit.List(c.t, c.etcd.client, root)
 	if d := c.keyDifference(keys); d != "" {
 		return d
 	}
@@ -266,7 +251,7 @@ func (c *chaos) viewDifference(keys *clientv3.GetResponse) string {
 	for _, p := range c.procs {
 		for _, m := range p.members {
 			for _, s := range m.subscribed {
-				if d := differ(s.recorder.name, s.recorder.view(), want[s.service]); d != "" {
+				if d := differ(s.recorder.Name, s.recorder.view(), want[s.service]); d != "" {
 					return d
 				}
 			}
@@ -276,28 +261,23 @@ func (c *chaos) viewDifference(keys *clientv3.GetResponse) string {
 }
 
 func (c *chaos) sharingDifference() string {
-	ctx, cancel := within(patience)
-	defer cancel()
-	leases, err := c.etcd.client.Leases(ctx)
-	require.NoError(c.t, err)
-	if len(leases.Leases) != len(c.procs) {
-		return fmt.Sprintf("etcd has %d leases, there are %d processes", len(leases.Leases), len(c.procs))
+	if leases := testkit.Leases(c.t, c.etcd.client); len(leases) != len(c.procs) {
+		return fmt.Sprintf("etcd has %d leases, there are %d processes", len(leases), len(c.procs))
 	}
 	streams, watches := 1, 1 // the history's
 	for _, p := range c.procs {
 		if n := p.proxy.Open(); n != 1 {
 			return fmt.Sprintf("process %d has %d connections", p.number, n)
 		}
-		prefixes := map[string]int{} // and watches: one a category
+		prefixes := map[string]bool{} // and watches
 		for _, m := range p.members {
 			for _, s := range m.subscribed {
-				category := s.url.GetParam("category", "")
-				prefixes[s.service+" "+category] = len(strings.Split(category, ","))
+				for category := range strings.SplitSeq(s.url.GetParam("category", "providers"), ",") {
+					prefixes[s.service+" "+category] = true
+				}
 			}
 		}
-		for _, n := range prefixes {
-			watches += n
-		}
+		watches += len(prefixes)
 		streams++ // the client may keep one that has no watches any more, see touch
 	}
 	m := c.etcd.Metrics()
@@ -322,14 +302,9 @@ const moreWatches = "etcd has more watches than there are prefixes subscribed to
 func (c *chaos) touch() {
 	for _, service := range services {
 		for _, category := range []string{"providers", "consumers", "configurators", "routers"} {
-			c.etcd.do(func(ctx context.Context) error {
-				key := root + service + "/" + category + "/nothing"
-				if _, err := c.etcd.client.Put(ctx, key, ""); err != nil {
-					return err
-				}
-				_, err := c.etcd.client.Delete(ctx, key)
-				return err
-			})
+			key := root + service + "/" + category + "/nothing"
+			testkit.Put(c.t, c.etcd.client, key, "")
+			testkit.Delete(c.t, c.etcd.client, key)
 		}
 	}
 }
@@ -347,10 +322,10 @@ func (c *chaos) checkListeners() {
 		wrong = append(wrong, p.problems...)
 		p.problems = nil
 		for _, r := range p.recorders() {
-			wrong = append(wrong, r.takeFaults()...)
+			wrong = append(wrong, r.TakeFaults()...)
 			for name, n := range r.takeRemovals() {
 				if n > absences[name]+allowed {
-					wrong = append(wrong, fmt.Sprintf("%s was told %d time(s) that %s is gone, which happened %d time(s)", r.name, n, name, absences[name]))
+					wrong = append(wrong, fmt.Sprintf("%s was told %d time(s) that %s is gone, which happened %d time(s)", r.Name, n, name, absences[name]))
 				}
 			}
 		}
@@ -366,8 +341,8 @@ func (c *chaos) end() {
 	for _, p := range c.procs {
 		p.leave()
 	}
-	_, ok := eventually(recovery, func() bool {
-		ctx, cancel := within(patience)
+	_, ok := testkit.Within(recovery, func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.LongPatience)
 		defer cancel()
 		leases, err := c.etcd.client.Leases(ctx)
 		return err == nil && len(leases.Leases) == 0
@@ -376,7 +351,7 @@ func (c *chaos) end() {
 		c.fail("there are leases when all have left")
 	}
 	for _, p := range c.procs {
-		if _, ok := eventually(patience, func() bool { return p.proxy.Open() == 0 }); !ok {
+		if _, ok := testkit.Within(testkit.LongPatience, func() bool { return p.proxy.Open() == 0 }); !ok {
 			c.fail(fmt.Sprintf("process %d has left and still has %d connections", p.number, p.proxy.Open()))
 		}
 	}
@@ -384,7 +359,7 @@ func (c *chaos) end() {
 
 func (c *chaos) fail(problem string) {
 	c.t.Helper()
-	c.journal.add("FAILED: %s", problem)
+	c.journal.Add("FAILED: %s", problem)
 	c.t.Errorf("CHAOS_SEED=%d, round %d: %s", c.seed, c.round, problem)
 }
 
@@ -407,24 +382,4 @@ func differ(who string, got, want []string) string {
 		return ""
 	}
 	return who + " differs:" + strings.Join(d, "")
-}
-
-// journal is what was done, for the one who reads a failure.
-type journal struct {
-	mu    sync.Mutex
-	begin time.Time
-	lines []string
-}
-
-func (j *journal) add(format string, args ...any) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	at := time.Since(j.begin)
-	j.lines = append(j.lines, fmt.Sprintf("%9.3f ", at.Seconds())+fmt.Sprintf(format, args...))
-}
-
-func (j *journal) tail(n int) string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Join(j.lines[max(0, len(j.lines)-n):], "\n")
 }

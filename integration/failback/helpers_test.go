@@ -3,25 +3,21 @@
 package failback_test
 
 import (
-	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
-	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/registry"
-	"github.com/stretchr/testify/require"
-	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const (
-	// patience is how long a test waits for what has to happen, on a machine
-	// that is busy with something else.
-	patience = 45 * time.Second
 	// ttl of the leases: short, so that outages outlast it.
 	ttl = 2 * time.Second
 
@@ -32,51 +28,15 @@ const (
 // destroyed when the test ends. params are pairs of a name and a value.
 func newRegistry(t testing.TB, address string, params ...string) registry.Registry {
 	t.Helper()
-	r, err := openRegistry(address, params...)
-	require.NoError(t, err)
-	t.Cleanup(r.Destroy)
-	return r
+	return testkit.NewRegistry(t, address, slices.Concat(settings, params)...)
 }
 
-func openRegistry(address string, params ...string) (registry.Registry, error) {
-	values := url.Values{
-		"session":          {ttl.String()},
-		"registry.timeout": {"1s"},
-		"retry.interval":   {"200ms"},
-		"file-cache":       {"false"}, // what a consumer knows is to come from etcd
-	}
-	for i := 0; i < len(params); i += 2 {
-		values.Set(params[i], params[i+1])
-	}
-	u, err := common.NewURL("etcdv3://"+address, common.WithParams(values), common.WithLocation(address))
-	if err != nil {
-		return nil, err
-	}
-	return extension.GetRegistry("etcdv3", u)
-}
-
-// provider is a URL as the framework registers it.
-func provider(service, hostPort string, params ...string) *common.URL {
-	return serviceURL(service, hostPort, append([]string{
-		constant.RegistryRoleKey, "3", constant.SideKey, "provider", constant.TimestampKey, "1",
-	}, params...))
-}
-
-// consumer is a URL as the framework registers and subscribes it.
-func consumer(service string, params ...string) *common.URL {
-	return serviceURL(service, "", append([]string{
-		constant.RegistryRoleKey, "0", constant.SideKey, "consumer", constant.TimestampKey, "1",
-	}, params...))
-}
-
-func serviceURL(service, hostPort string, params []string) *common.URL {
-	ip, port, _ := strings.Cut(hostPort, ":")
-	values := url.Values{constant.InterfaceKey: {service}}
-	for i := 0; i < len(params); i += 2 {
-		values.Set(params[i], params[i+1])
-	}
-	return common.NewURLWithOptions(common.WithProtocol("tri"), common.WithIp(ip), common.WithPort(port),
-		common.WithPath(service), common.WithMethods([]string{"Greet"}), common.WithParams(values))
+// settings of the registries.
+var settings = []string{
+	"session", ttl.String(),
+	"registry.timeout", "1s",
+	"retry.interval", "200ms",
+	"file-cache", "false", // what a consumer knows is to come from etcd
 }
 
 // A fact is a provider as a key in etcd, or an event, tells of it.
@@ -126,36 +86,9 @@ func parseKey(key, category string) (f fact, ok bool) {
 
 // providerKey is the key of a provider of another program.
 func providerKey(service, hostPort string, params ...string) string {
-	f := fmt.Sprintf("tri://%s/%s?interface=%s&timestamp=1", hostPort, service, service)
+	f := fmt.Sprintf("tri://%s/%s?interface=%s&timestamp=%s", hostPort, service, service, testkit.Timestamp)
 	for i := 0; i < len(params); i += 2 {
 		f += "&" + params[i] + "=" + params[i+1]
 	}
 	return root + service + "/providers/" + url.QueryEscape(f)
-}
-
-func within(d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), d)
-}
-
-// list returns all keys under a prefix, and fails the test if etcd does not
-// answer.
-func list(t testing.TB, client *clientv3.Client, prefix string) *clientv3.GetResponse {
-	t.Helper()
-	ctx, cancel := within(patience)
-	defer cancel()
-	response, err := client.Get(ctx, prefix, clientv3.WithPrefix())
-	require.NoError(t, err)
-	return response
-}
-
-// eventually waits until a condition holds; it returns how long that took.
-func eventually(limit time.Duration, cond func() bool) (time.Duration, bool) {
-	begin := time.Now()
-	for time.Since(begin) < limit {
-		if cond() {
-			return time.Since(begin), true
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return time.Since(begin), cond()
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // history is what really happened in etcd, seen by a client of the test that
@@ -134,19 +136,16 @@ func (h *history) resume(m moment) {
 // sync returns when the history has all that happened until now.
 func (h *history) sync(t testing.TB) {
 	t.Helper()
-	ctx, cancel := within(patience)
-	defer cancel()
-	response, err := h.client.Get(ctx, "x")
-	require.NoError(t, err)
-	_, ok := eventually(patience, func() bool {
+	now := testkit.Revision(t, h.client)
+	_, ok := testkit.Within(testkit.LongPatience, func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		return h.lost != nil || h.revision >= response.Header.Revision
+		return h.lost != nil || h.revision >= now
 	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	require.NoError(t, h.lost)
-	require.True(t, ok, "the test's own watch is at revision %d of %d", h.revision, response.Header.Revision)
+	require.True(t, ok, "the test's own watch is at revision %d of %d", h.revision, now)
 }
 
 // takeAbsences returns the absences since the last time.

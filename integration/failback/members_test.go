@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // newMembersScene has a cluster of three members; the registries talk to those
@@ -23,7 +24,7 @@ func newMembersScene(t testing.TB, pick ...int) (*etcdtest.Cluster, *scene) {
 		endpoints = append(endpoints, cluster.Members[i].Endpoint())
 	}
 	address := strings.Join(endpoints, ",")
-	return cluster, enact(t, cluster.NewClient(quickly), newRegistry(t, address), newRegistry(t, address))
+	return cluster, enact(t, cluster.NewClient(testkit.Quickly), newRegistry(t, address), newRegistry(t, address))
 }
 
 func TestTheLeaderIsKilled(t *testing.T) {
@@ -81,15 +82,14 @@ func TestThePausedMemberOfTheWatchesIsLeft(t *testing.T) {
 	cluster, s := newMembersScene(t, 0, 1, 2)
 	s.history.stop() // it would be counted
 	var silent *etcdtest.Server
-	_, ok := eventually(patience, func() bool {
+	testkit.Await(t, testkit.LongPatience, func() bool {
 		for _, m := range cluster.Members {
 			if m.Metrics().Value(etcdtest.MetricWatchers, nil) > 0 {
 				silent = m
 			}
 		}
 		return silent != nil
-	})
-	require.True(t, ok, "no member has watches")
+	}, "no member has watches")
 	s.history.follow()
 	silent.Pause()
 	begin := time.Now()
@@ -134,7 +134,7 @@ func TestAllMembersAreReplacedByOthersAtOtherAddresses(t *testing.T) {
 	t.Parallel()
 	cluster := etcdtest.StartCluster(t, 3)
 	address := strings.Join(cluster.Endpoints(), ",")
-	client := cluster.NewClient(quickly)
+	client := cluster.NewClient(testkit.Quickly)
 	s := enact(t, client, newRegistry(t, address, "endpoints.sync", "true"), newRegistry(t, address, "endpoints.sync", "true"))
 	asked := func() (n int) {
 		for _, m := range cluster.Members {
@@ -149,8 +149,7 @@ func TestAllMembersAreReplacedByOthersAtOtherAddresses(t *testing.T) {
 		client.SetEndpoints(cluster.Endpoints()...)
 		s.register(10 + i)
 		s.requireExact()
-		_, ok := eventually(patience, func() bool { return asked() > before+1 })
-		require.True(t, ok, "a member is gone, and the others have not been asked for the members")
+		testkit.Await(t, testkit.LongPatience, func() bool { return asked() > before+1 }, "a member is gone, and the others have not been asked for the members")
 	}
 	s.requireFollows()
 
@@ -176,8 +175,7 @@ func TestEtcdAdvertisesAddressesThatNobodyReaches(t *testing.T) {
 	near, far := etcdtest.NewProxy(t, etcd.Endpoint()), etcdtest.NewProxy(t, etcd.Endpoint())
 	s := enact(t, etcd.client, newRegistry(t, near.Addr(), "endpoints.sync", "true"), newRegistry(t, far.Addr(), "endpoints.sync", "true"))
 	s.near, s.far = near, far
-	_, ok := eventually(patience, func() bool { return etcd.Metrics().Requests("MemberList") >= 2 })
-	require.True(t, ok, "etcd has not been asked for its members by both")
+	testkit.Await(t, testkit.LongPatience, func() bool { return etcd.Metrics().Requests("MemberList") >= 2 }, "etcd has not been asked for its members by both")
 	for range 3 {
 		s.requireFollows()
 		near.Cut()

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func TestConnectionsAreResetAgainAndAgain(t *testing.T) {
@@ -48,11 +49,10 @@ func TestAFrozenNetworkIsFoundByPings(t *testing.T) {
 	s.register(3)
 	s.unregister(0)
 	begin := time.Now()
-	known := s.recorder.addresses()
-	_, ok := eventually(patience, func() bool { return s.far.Accepted() > accepted })
-	require.True(t, ok, "the consumer has not tried to connect again")
+	known := s.recorder.Addresses()
+	testkit.Await(t, testkit.LongPatience, func() bool { return s.far.Accepted() > accepted }, "the consumer has not tried to connect again")
 	t.Logf("a dead connection was found after %v", time.Since(begin).Round(time.Millisecond))
-	assert.Equal(t, known, s.recorder.addresses(), "nothing is forgotten meanwhile")
+	assert.Equal(t, known, s.recorder.Addresses(), "nothing is forgotten meanwhile")
 	s.far.Thaw()
 	s.requireExact()
 	s.requireFollows()
@@ -84,7 +84,7 @@ func TestIdleConnectionsAreKilledEverySecond(t *testing.T) {
 	}
 	alone := newRecorder("one whose connection is always idle")
 	r := newRegistry(t, newIdleKiller(t, etcd.Endpoint(), time.Second).addr)
-	require.NoError(t, r.Subscribe(consumer(greeter), alone))
+	require.NoError(t, r.Subscribe(testkit.Consumer(greeter), alone))
 	alone.requireAddresses(t, s.addresses...)
 	for i := range 4 {
 		time.Sleep(1500 * time.Millisecond)

@@ -3,7 +3,6 @@
 package failback_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func TestEtcdIsKilledAndStartedWithItsData(t *testing.T) {
@@ -41,16 +41,15 @@ func TestEtcdIsAwayForLongerThanTheLeaseLives(t *testing.T) {
 	etcd.Kill()
 	s.register(3)
 	s.unregister(0)
-	require.NoError(t, s.provider.Register(provider(greeter, address(1), "weight", "7")))
+	require.NoError(t, s.provider.Register(testkit.Provider(greeter, testkit.Address(1), "weight", "7")))
 	late := newRecorder("one that comes while etcd is away")
-	require.NoError(t, s.consumer.LoadSubscribeInstances(consumer(greeter), late))
-	require.NoError(t, s.consumer.Subscribe(consumer(greeter), late))
+	testkit.Subscribe(t, s.consumer, testkit.Consumer(greeter), late)
 	s.requireKept(ttl * 3 / 2)
 	etcd.Start()
 	s.requireExact()
 	late.requireAddresses(t, s.addresses...)
 	weights := func() (w []string) {
-		for _, kv := range list(t, s.client, providers).Kvs {
+		for _, kv := range testkit.List(t, s.client, providers).Kvs {
 			f, _ := parseKey(string(kv.Key), "providers")
 			w = append(w, f.weight)
 		}
@@ -76,15 +75,11 @@ func TestTheLeaseIsRevoked(t *testing.T) {
 	t.Parallel()
 	_, s := newScene(t)
 	old := s.lease()
-	ctx, cancel := within(patience)
-	defer cancel()
-	_, err := s.client.Revoke(ctx, old)
-	require.NoError(t, err)
-	_, ok := eventually(patience, func() bool {
-		kvs := list(t, s.client, providers).Kvs
+	testkit.Revoke(t, s.client, old)
+	testkit.Await(t, testkit.LongPatience, func() bool {
+		kvs := testkit.List(t, s.client, providers).Kvs
 		return len(kvs) == 3 && clientv3.LeaseID(kvs[0].Lease) != old
 	})
-	require.True(t, ok)
 	s.requireExact()
 	s.requireFollows()
 }
@@ -93,10 +88,7 @@ func TestTheLeaseIsRevokedWhileTheProviderIsCutOff(t *testing.T) {
 	t.Parallel()
 	_, s := newScene(t)
 	s.near.Cut()
-	ctx, cancel := within(patience)
-	defer cancel()
-	_, err := s.client.Revoke(ctx, s.lease())
-	require.NoError(t, err)
+	testkit.Revoke(t, s.client, s.lease())
 	s.recorder.requireAddresses(t)
 	s.near.Restore()
 	s.requireExact()
@@ -107,9 +99,8 @@ func TestOneKeyIsDeletedByHand(t *testing.T) {
 	t.Parallel()
 	_, s := newScene(t)
 	lease := s.lease()
-	s.delete(string(list(t, s.client, providers).Kvs[1].Key))
-	_, ok := eventually(patience, func() bool { return len(list(t, s.client, providers).Kvs) == 3 })
-	require.True(t, ok, "the key has not returned")
+	s.delete(string(testkit.List(t, s.client, providers).Kvs[1].Key))
+	testkit.Await(t, testkit.LongPatience, func() bool { return len(testkit.List(t, s.client, providers).Kvs) == 3 }, "the key has not returned")
 	s.requireExact()
 	assert.Equal(t, lease, s.lease())
 	s.requireFollows()
@@ -118,12 +109,12 @@ func TestOneKeyIsDeletedByHand(t *testing.T) {
 func TestAllKeysOfTheGroupAreDeletedByHand(t *testing.T) {
 	t.Parallel()
 	_, s := newScene(t)
-	require.NoError(t, s.provider.Register(provider(greeter, address(7), "dynamic", "false")))
-	s.addresses = append(s.addresses, address(7))
+	require.NoError(t, s.provider.Register(testkit.Provider(greeter, testkit.Address(7), "dynamic", "false")))
+	s.addresses = append(s.addresses, testkit.Address(7))
 	s.requireExact()
 	s.delete(root)
-	_, ok := eventually(patience, func() bool { return len(list(t, s.client, providers).Kvs) == 4 })
-	require.True(t, ok, "the keys have not returned: %v", list(t, s.client, root).Kvs)
+	_, ok := testkit.Within(testkit.LongPatience, func() bool { return len(testkit.List(t, s.client, providers).Kvs) == 4 })
+	require.True(t, ok, "the keys have not returned: %v", testkit.List(t, s.client, root).Kvs)
 	s.requireExact()
 	s.requireFollows()
 }
@@ -134,14 +125,12 @@ func TestAPersistentProviderWithoutALeaseReturnsToAnEmptiedEtcd(t *testing.T) {
 	t.Parallel()
 	etcd := newStore(t)
 	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider(greeter, address(1), "dynamic", "false")))
+	require.NoError(t, r.Register(testkit.Provider(greeter, testkit.Address(1), "dynamic", "false")))
 	own := newRecorder("its override listener")
-	require.NoError(t, r.Subscribe(consumer(greeter, "category", "configurators"), own))
-	_, ok := eventually(patience, func() bool { return len(list(t, etcd.client, providers).Kvs) == 1 })
-	require.True(t, ok)
+	require.NoError(t, r.Subscribe(testkit.Consumer(greeter, "category", "configurators"), own))
+	testkit.Await(t, testkit.LongPatience, func() bool { return len(testkit.List(t, etcd.client, providers).Kvs) == 1 })
 	etcd.Wipe()
-	_, ok = eventually(20*time.Second, func() bool { return len(list(t, etcd.client, providers).Kvs) == 1 })
-	require.True(t, ok, "the provider has not returned")
+	testkit.Await(t, 20*time.Second, func() bool { return len(testkit.List(t, etcd.client, providers).Kvs) == 1 }, "the provider has not returned")
 }
 
 func TestTheHistoryIsCompactedWhileTheConsumerIsCutOff(t *testing.T) {
@@ -150,7 +139,7 @@ func TestTheHistoryIsCompactedWhileTheConsumerIsCutOff(t *testing.T) {
 	s.far.Cut()
 	s.unregister(0)
 	s.register(4)
-	s.delete(string(list(t, s.client, providers).Kvs[0].Key)) // and back
+	s.delete(string(testkit.List(t, s.client, providers).Kvs[0].Key)) // and back
 	s.history.sync(t)
 	etcd.compactAll()
 	s.requireKept(300 * time.Millisecond)
@@ -170,34 +159,27 @@ func TestWhatIsIdleIsNotListedAgainThoughTheHistoryIsCompacted(t *testing.T) {
 	for i := range 5 {
 		service := fmt.Sprintf("org.a.Idle%d", i)
 		idle[service] = newRecorder(service)
-		require.NoError(t, r.LoadSubscribeInstances(consumer(service), idle[service]))
-		require.NoError(t, r.Subscribe(consumer(service), idle[service]))
+		testkit.Subscribe(t, r, testkit.Consumer(service), idle[service])
 	}
-	_, ok := eventually(patience, func() bool { return etcd.Metrics().Requests("Txn") > 0 })
-	require.True(t, ok, "the registry has not looked whether etcd is the store that it has read")
+	testkit.Await(t, testkit.LongPatience, func() bool { return etcd.Metrics().Requests("Txn") > 0 }, "the registry has not looked whether etcd is the store that it has read")
 
 	etcd.advance(20)
 	sent := func() float64 {
 		return etcd.Metrics().Value(etcdtest.MetricMessagesSent, map[string]string{"grpc_method": "Watch"})
 	}
 	told := sent() + 3*float64(len(idle))
-	_, ok = eventually(patience, func() bool { return sent() >= told })
-	require.True(t, ok, "etcd does not tell its progress")
+	testkit.Await(t, testkit.LongPatience, func() bool { return sent() >= told }, "etcd does not tell its progress")
 	etcd.compactAll()
 	before := etcd.Metrics()
 	far.Cut()
 	far.Restore()
 	for service := range idle {
-		etcd.do(func(ctx context.Context) error {
-			_, err := etcd.client.Put(ctx, providerKey(service, address(1)), "")
-			return err
-		})
+		testkit.Put(t, etcd.client, providerKey(service, testkit.Address(1)), "")
 	}
 	for _, r := range idle {
-		r.requireAddresses(t, address(1))
+		r.requireAddresses(t, testkit.Address(1))
 	}
-	_, ok = eventually(patience, func() bool { return etcd.Metrics().Requests("Txn") > before.Requests("Txn") })
-	require.True(t, ok, "the registry has not looked whether etcd is still the store that it has read")
+	testkit.Await(t, testkit.LongPatience, func() bool { return etcd.Metrics().Requests("Txn") > before.Requests("Txn") }, "the registry has not looked whether etcd is still the store that it has read")
 	time.Sleep(1200 * time.Millisecond) // for longer than a listing would be put off
 	assert.Zero(t, etcd.Metrics().Requests("Range")-before.Requests("Range"))
 }

@@ -3,10 +3,11 @@
 package failback_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // In what follows etcd's revision runs backwards: a watch that goes on from
@@ -62,10 +63,9 @@ func TestAConsumerThatKnowsNothingFollowsAnEmptiedEtcd(t *testing.T) {
 			s.recorder = newRecorder("one who knows nothing")
 			s.addresses = nil
 			for i := range 3 {
-				require.NoError(t, s.provider.UnRegister(provider(greeter, address(i))))
+				require.NoError(t, s.provider.UnRegister(testkit.Provider(greeter, testkit.Address(i))))
 			}
-			require.NoError(t, s.consumer.LoadSubscribeInstances(consumer(greeter), s.recorder))
-			require.NoError(t, s.consumer.Subscribe(consumer(greeter), s.recorder))
+			testkit.Subscribe(t, s.consumer, testkit.Consumer(greeter), s.recorder)
 			s.requireExact()
 
 			s.rollBack(etcd, moment{keys: map[string]fact{}, revision: 1}, func() {
@@ -92,7 +92,7 @@ func TestABackupIsPutBack(t *testing.T) {
 			s.requireExact()
 			s.unregister(0) // it is in the backup
 			s.register(5)   // and this is not
-			require.NoError(t, s.provider.Register(provider(greeter, address(1), "weight", "9")))
+			require.NoError(t, s.provider.Register(testkit.Provider(greeter, testkit.Address(1), "weight", "9")))
 			s.requireExact()
 
 			s.rollBack(etcd, backup, etcd.Restore, past)
@@ -120,12 +120,11 @@ func TestAKeyReturnsWithABackup(t *testing.T) {
 			s.history.sync(t)
 			backup := s.history.now()
 			etcd.Backup()
-			s.delete(providerKey(greeter, address(20)))
+			s.delete(providerKey(greeter, testkit.Address(20)))
 			s.consumer = newRegistry(t, s.far.Addr())
 			s.recorder = newRecorder("one who comes later")
-			require.NoError(t, s.consumer.LoadSubscribeInstances(consumer(greeter), s.recorder))
-			require.NoError(t, s.consumer.Subscribe(consumer(greeter), s.recorder))
-			s.recorder.requireAddresses(t, address(21), address(22))
+			testkit.Subscribe(t, s.consumer, testkit.Consumer(greeter), s.recorder)
+			s.recorder.requireAddresses(t, testkit.Address(21), testkit.Address(22))
 
 			s.rollBack(etcd, backup, etcd.Restore, past)
 			s.requireExact()
@@ -147,19 +146,15 @@ func TestASubscriptionMadeWhileTheStoreIsCompared(t *testing.T) {
 		s.recorder.requireAddresses(t, s.addresses...)
 		late := newRecorder("one that comes late")
 		service := "org.a.Late" + string(rune('0'+i))
-		require.NoError(t, s.consumer.LoadSubscribeInstances(consumer(service), late))
-		require.NoError(t, s.consumer.Subscribe(consumer(service), late))
+		testkit.Subscribe(t, s.consumer, testkit.Consumer(service), late)
 
-		s.addresses = []string{address(0), address(1), address(2)}
+		s.addresses = []string{testkit.Address(0), testkit.Address(1), testkit.Address(2)}
 		s.rollBack(etcd, moment{keys: map[string]fact{}, revision: 1}, func() {
 			etcd.Wipe()
-			etcd.do(func(ctx context.Context) error {
-				_, err := etcd.client.Put(ctx, providerKey(service, address(9)), "")
-				return err
-			})
+			testkit.Put(t, etcd.client, providerKey(service, testkit.Address(9)), "")
 		}, 30)
 		s.requireExact()
-		late.requireAddresses(t, address(9))
-		require.NoError(t, s.consumer.UnSubscribe(consumer(service), late))
+		late.requireAddresses(t, testkit.Address(9))
+		require.NoError(t, s.consumer.UnSubscribe(testkit.Consumer(service), late))
 	}
 }

@@ -3,7 +3,6 @@
 package failback_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const (
@@ -57,53 +57,44 @@ func enact(t testing.TB, client *clientv3.Client, near, far registry.Registry) *
 	for i := range 3 {
 		s.register(i)
 	}
-	require.NoError(t, s.provider.Register(provider(greeter+"2", "10.0.0.9:20000")))
+	require.NoError(t, s.provider.Register(testkit.Provider(greeter+"2", "10.0.0.9:20000")))
 	for r, service := range map[*recorder]string{s.recorder: greeter, s.neighbour: greeter + "2", s.nobody: "org.a.Nobody"} {
-		require.NoError(t, s.consumer.LoadSubscribeInstances(consumer(service), r))
-		require.NoError(t, s.consumer.Subscribe(consumer(service), r))
+		testkit.Subscribe(t, s.consumer, testkit.Consumer(service), r)
 	}
 	s.requireExact()
 	return s
 }
 
-func address(i int) string { return fmt.Sprintf("10.0.0.%d:20000", i) }
-
 func (s *scene) register(i int) {
 	s.t.Helper()
-	require.NoError(s.t, s.provider.Register(provider(greeter, address(i))))
-	s.addresses = append(s.addresses, address(i))
+	require.NoError(s.t, s.provider.Register(testkit.Provider(greeter, testkit.Address(i))))
+	s.addresses = append(s.addresses, testkit.Address(i))
 	slices.Sort(s.addresses)
 }
 
 func (s *scene) unregister(i int) {
 	s.t.Helper()
-	require.NoError(s.t, s.provider.UnRegister(provider(greeter, address(i))))
-	s.addresses = slices.DeleteFunc(s.addresses, func(a string) bool { return a == address(i) })
+	require.NoError(s.t, s.provider.UnRegister(testkit.Provider(greeter, testkit.Address(i))))
+	s.addresses = slices.DeleteFunc(s.addresses, func(a string) bool { return a == testkit.Address(i) })
 }
 
 // put puts the key of a provider of another program, which has no lease.
 func (s *scene) put(i int) {
 	s.t.Helper()
-	ctx, cancel := within(patience)
-	defer cancel()
-	_, err := s.client.Put(ctx, providerKey(greeter, address(i)), "")
-	require.NoError(s.t, err)
-	s.addresses = append(s.addresses, address(i))
+	testkit.Put(s.t, s.client, providerKey(greeter, testkit.Address(i)), "")
+	s.addresses = append(s.addresses, testkit.Address(i))
 	slices.Sort(s.addresses)
 }
 
 func (s *scene) delete(prefix string) {
 	s.t.Helper()
-	ctx, cancel := within(patience)
-	defer cancel()
-	_, err := s.client.Delete(ctx, prefix, clientv3.WithPrefix())
-	require.NoError(s.t, err)
+	testkit.DeleteAll(s.t, s.client, prefix)
 }
 
 // lease is the one that the providers' keys have.
 func (s *scene) lease() clientv3.LeaseID {
 	s.t.Helper()
-	kvs := list(s.t, s.client, providers).Kvs
+	kvs := testkit.List(s.t, s.client, providers).Kvs
 	require.NotEmpty(s.t, kvs)
 	return clientv3.LeaseID(kvs[0].Lease)
 }
@@ -112,11 +103,11 @@ func (s *scene) lease() clientv3.LeaseID {
 // etcd is away.
 func (s *scene) requireKept(d time.Duration) {
 	s.t.Helper()
-	known := s.recorder.addresses()
+	known := s.recorder.Addresses()
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		require.Equal(s.t, known, s.recorder.addresses(), "the consumer has forgotten providers while etcd is away")
+		require.Equal(s.t, known, s.recorder.Addresses(), "the consumer has forgotten providers while etcd is away")
 	}
-	require.Equal(s.t, []string{"10.0.0.9:20000"}, s.neighbour.addresses())
+	require.Equal(s.t, []string{"10.0.0.9:20000"}, s.neighbour.Addresses())
 }
 
 // requireExact waits until etcd has the keys of what is registered, and the
@@ -126,9 +117,9 @@ func (s *scene) requireExact() {
 	s.t.Helper()
 	begin := time.Now()
 	var got []string
-	_, ok := eventually(patience, func() bool {
+	_, ok := testkit.Within(testkit.LongPatience, func() bool {
 		got = nil
-		for _, kv := range list(s.t, s.client, providers).Kvs {
+		for _, kv := range testkit.List(s.t, s.client, providers).Kvs {
 			if f, ok := parseKey(string(kv.Key), "providers"); ok {
 				got = append(got, f.address)
 			}
@@ -146,7 +137,7 @@ func (s *scene) requireExact() {
 	absences := s.history.takeAbsences()
 	for _, r := range []*recorder{s.recorder, s.neighbour} {
 		for name, n := range r.takeRemovals() {
-			require.LessOrEqual(s.t, n, absences[name], "%s was told that %s is gone, which it was not", r.name, name)
+			require.LessOrEqual(s.t, n, absences[name], "%s was told that %s is gone, which it was not", r.Name, name)
 		}
 	}
 }

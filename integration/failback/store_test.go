@@ -5,14 +5,11 @@ package failback_test
 import (
 	"context"
 	"testing"
-	"time"
 
-	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // store is an etcd with a client that nothing cuts off.
@@ -25,31 +22,20 @@ type store struct {
 func newStore(t testing.TB, opts ...etcdtest.Option) *store {
 	t.Helper()
 	etcd := etcdtest.Start(t, opts...)
-	return &store{Server: etcd, client: etcd.NewClient(quickly), t: t}
-}
-
-// quickly has a client connect again at once when etcd is back.
-func quickly(c *clientv3.Config) {
-	c.DialOptions = append(c.DialOptions, grpc.WithConnectParams(grpc.ConnectParams{
-		Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
-	}))
+	return &store{Server: etcd, client: etcd.NewClient(testkit.Quickly), t: t}
 }
 
 // revision is that of the store.
 func (s *store) revision() int64 {
 	s.t.Helper()
-	ctx, cancel := within(patience)
-	defer cancel()
-	response, err := s.client.Get(ctx, "x")
-	require.NoError(s.t, err)
-	return response.Header.Revision
+	return testkit.Revision(s.t, s.client)
 }
 
 // advance writes what no registry is interested in.
 func (s *store) advance(n int64) {
 	s.t.Helper()
 	for range n {
-		s.do(func(ctx context.Context) error { _, err := s.client.Put(ctx, "/other/key", ""); return err })
+		testkit.Put(s.t, s.client, "/other/key", "")
 	}
 }
 
@@ -62,7 +48,5 @@ func (s *store) compactAll() {
 
 func (s *store) do(f func(context.Context) error) {
 	s.t.Helper()
-	ctx, cancel := within(patience)
-	defer cancel()
-	require.NoError(s.t, f(ctx))
+	testkit.Do(s.t, f)
 }

@@ -20,7 +20,7 @@ import (
 var ours = []string{
 	"extension config-center etcdv3registry.configCenters",
 	"extension metadata-report etcdv3registry.metadataReports",
-	"extension registry *etcdv3registry.Registry",
+	"extension registry *registry.Registry",
 }
 
 func TestTheBlankImportWinsWhateverTheOrderOfImports(t *testing.T) {

@@ -8,10 +8,9 @@ package interop_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
-	"net/url"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,24 +18,18 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
-	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/registry"
-	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
-const (
-	providers = "/dubbo/org.a.Greeter/providers/"
-	patience  = 30 * time.Second
-)
+const providers = "/dubbo/org.a.Greeter/providers/"
 
 // peer is a process of Dubbo for Java.
 type peer struct {
@@ -102,72 +95,25 @@ func (p *peer) do(command string, u string) {
 	p.mu.Unlock()
 	_, err := fmt.Fprintln(p.commands, command, u)
 	require.NoError(p.t, err)
-	require.Eventually(p.t, func() bool {
+	testkit.Await(p.t, testkit.Patience, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return len(p.done) > n && p.done[n] == command
-	}, patience, 10*time.Millisecond, "%s %s", command, u)
+	}, "%s %s", command, u)
 }
 
 func (p *peer) requireProviders(want string) {
 	p.t.Helper()
-	require.Eventually(p.t, func() bool {
+	testkit.Await(p.t, testkit.Patience, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return p.notified == want
-	}, patience, 10*time.Millisecond, "Java is to know %q", want)
-}
-
-// goListener keeps the URLs that it was told of, by address.
-type goListener struct {
-	mu   sync.Mutex
-	urls map[string]*common.URL
-}
-
-func (l *goListener) Notify(e *registry.ServiceEvent) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if e.Action == remoting.EventTypeDel {
-		delete(l.urls, e.Service.Address())
-	} else {
-		l.urls[e.Service.Address()] = e.Service
-	}
-}
-
-func (l *goListener) NotifyAll(events []*registry.ServiceEvent, done func()) {
-	l.mu.Lock()
-	l.urls = map[string]*common.URL{}
-	l.mu.Unlock()
-	for _, e := range events {
-		l.Notify(e)
-	}
-	done()
-}
-
-func (l *goListener) requireProviders(t *testing.T, want ...string) {
-	t.Helper()
-	var got []string
-	require.Eventually(t, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		got = nil
-		for address := range l.urls {
-			got = append(got, address)
-		}
-		slices.Sort(got)
-		return slices.Equal(got, want)
-	}, patience, 10*time.Millisecond, "Go is to know %v", want)
+	}, "Java is to know %q", want)
 }
 
 func providerKeys(t *testing.T, etcd *etcdtest.Server) []string {
 	t.Helper()
-	response, err := etcd.Client().Get(context.Background(), providers, clientv3.WithPrefix())
-	require.NoError(t, err)
-	var keys []string
-	for _, kv := range response.Kvs {
-		keys = append(keys, string(kv.Key))
-	}
-	return keys
+	return slices.Sorted(maps.Keys(testkit.Values(t, etcd.Client(), providers)))
 }
 
 func TestJavaAndGoFindEachOtherAndWriteTheSameKeys(t *testing.T) {
@@ -175,42 +121,37 @@ func TestJavaAndGoFindEachOtherAndWriteTheSameKeys(t *testing.T) {
 	java := startPeer(t, etcd.Endpoint())
 	java.do("subscribe", "consumer://127.0.0.1/org.a.Greeter?application=peer&interface=org.a.Greeter&category=providers,configurators,routers&side=consumer")
 
-	u, err := common.NewURL("etcdv3://"+etcd.Endpoint(), common.WithLocation(etcd.Endpoint()), common.WithParamsValue("file-cache", "false"))
-	require.NoError(t, err)
-	r, err := extension.GetRegistry("etcdv3", u)
-	require.NoError(t, err)
-	t.Cleanup(r.Destroy)
-	reference := common.NewURLWithOptions(common.WithProtocol("tri"), common.WithPath("org.a.Greeter"), common.WithParams(url.Values{
-		"interface": {"org.a.Greeter"}, "registry.role": {"0"}, "side": {"consumer"}}))
-	l := &goListener{urls: map[string]*common.URL{}}
-	require.NoError(t, r.LoadSubscribeInstances(reference, l))
-	require.NoError(t, r.Subscribe(reference, l))
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "file-cache", "false")
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 
 	// Every character that Java's URLEncoder and Go's QueryEscape differ in.
 	const strange = "a b*c+d~e/é"
 	ofJava := "tri://127.0.0.1:20001/org.a.Greeter?anyhost=true&interface=org.a.Greeter&methods=Greet,Part&registry.role=3&side=provider&strange=" + strange + "&timestamp=1700000000"
 	java.do("register", ofJava)
-	l.requireProviders(t, "127.0.0.1:20001")
-	assert.Equal(t, strange, l.urls["127.0.0.1:20001"].GetParam("strange", ""))
+	l.RequireAddresses(t, "127.0.0.1:20001")
+	for _, u := range l.URLs() {
+		assert.Equal(t, strange, u.GetParam("strange", ""))
+	}
 	written := providerKeys(t, etcd)
 	require.Len(t, written, 1)
 
 	ofGo := func(port string) *common.URL {
-		return common.NewURLWithOptions(common.WithProtocol("tri"), common.WithIp("127.0.0.1"), common.WithPort(port), common.WithPath("org.a.Greeter"),
-			common.WithMethods([]string{"Greet", "Part"}), common.WithParams(url.Values{"interface": {"org.a.Greeter"}, "registry.role": {"3"},
-				"side": {"provider"}, "strange": {strange}, "timestamp": {"1700000000"}}))
+		u := testkit.Provider("org.a.Greeter", "127.0.0.1:"+port, "strange", strange)
+		u.Methods = append(u.Methods, "Part")
+		return u
 	}
 	require.NoError(t, r.Register(ofGo("20001")))
 	assert.Equal(t, written, providerKeys(t, etcd), "the same URL is the same key")
 	require.NoError(t, r.Register(ofGo("20002")))
 	java.requireProviders("127.0.0.1:20001 127.0.0.1:20002")
-	l.requireProviders(t, "127.0.0.1:20001", "127.0.0.1:20002")
+	l.RequireAddresses(t, "127.0.0.1:20001", "127.0.0.1:20002")
 
 	require.NoError(t, r.UnRegister(ofGo("20002")))
 	java.requireProviders("127.0.0.1:20001")
 	java.do("unregister", ofJava)
 	java.requireProviders("")
-	l.requireProviders(t)
+	l.RequireAddresses(t)
 }
 
 func TestJavaAndGoReadEachOthersInstances(t *testing.T) {
@@ -218,12 +159,7 @@ func TestJavaAndGoReadEachOthersInstances(t *testing.T) {
 	java := startPeer(t, etcd.Endpoint())
 	java.do("publish", "tri://127.0.0.1:20001/greeter")
 
-	u, err := common.NewURL("etcdv3://"+etcd.Endpoint(), common.WithLocation(etcd.Endpoint()),
-		common.WithParamsValue("file-cache", "false"), common.WithParamsValue("registry", "etcdv3"))
-	require.NoError(t, err)
-	d, err := extension.GetServiceDiscovery(u)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = d.Destroy() })
+	d := testkit.NewDiscovery(t, etcd.Endpoint(), "file-cache", "false")
 	found := d.GetInstances("greeter")
 	require.Len(t, found, 1)
 	assert.Equal(t, "127.0.0.1:20001", found[0].GetAddress())

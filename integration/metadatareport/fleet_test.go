@@ -25,11 +25,11 @@ func TestTheBuiltInReportAndThisOneUnderstandEachOther(t *testing.T) {
 	require.Empty(t, listen(t, r, greeter, l))
 
 	builtin("map", greeter, "built-in")
-	l.requireLast(t, "built-in")
+	l.RequireLast(t, "built-in")
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "ours"))
 	builtin("map", greeter, "built-in-2")
 	builtin("map", greeter, "ours")
-	l.requireLast(t, "built-in built-in-2 ours")
+	l.RequireLast(t, "built-in built-in-2 ours")
 	assert.Equal(t, "built-in built-in-2 ours", builtin("mapping", greeter))
 
 	builtin("publish", "built-in", "r1")

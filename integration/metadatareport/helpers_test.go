@@ -3,13 +3,9 @@
 package metadatareport_test
 
 import (
-	"context"
 	"io"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
@@ -22,12 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const (
-	// patience is how long a test waits for what has to happen, on a machine that
-	// is busy with something else.
-	patience = 30 * time.Second
 	// group is what the framework calls the group of all mappings.
 	group   = "mapping"
 	greeter = "org.e2e.Greeter"
@@ -47,12 +41,8 @@ func reportOf(t testing.TB, address string, params ...string) report.MetadataRep
 	t.Helper()
 	u, err := common.NewURL(address, common.WithLocation(address), common.WithProtocol("etcdv3"),
 		common.WithParamsValue(constant.TimeoutKey, ""), common.WithParamsValue(constant.MetadataReportGroupKey, ""),
-		common.WithParamsValue(constant.MetadataReportNamespaceKey, ""))
+		common.WithParamsValue(constant.MetadataReportNamespaceKey, ""), testkit.With(params...))
 	require.NoError(t, err)
-	for i := 0; i < len(params); i += 2 {
-		u.SetParam(params[i], params[i+1])
-	}
-	u.Username, u.Password = u.GetParam("test.username", ""), u.GetParam("test.password", "")
 	return extension.GetMetadataReportFactory("etcdv3").CreateMetadataReport(u)
 }
 
@@ -63,12 +53,7 @@ func names(set *gxset.HashSet) string {
 	if set == nil {
 		return "nil"
 	}
-	var all []string
-	for _, name := range set.Values() {
-		all = append(all, name.(string))
-	}
-	slices.Sort(all)
-	return strings.Join(all, " ")
+	return strings.Join(testkit.Strings(set), " ")
 }
 
 // requireMapping asks for the mapping without a listener.
@@ -80,56 +65,17 @@ func requireMapping(t testing.TB, r report.MetadataReport, interfaceName, want s
 }
 
 // listener keeps what it has been told.
-type listener struct {
-	mu      sync.Mutex
-	told    []string
-	inside  int
-	faults  []string
-	onEvent func()
-}
+type listener struct{ testkit.Told }
 
 func (l *listener) OnEvent(e observer.Event) error {
-	l.mu.Lock()
-	if l.inside++; l.inside > 1 {
-		l.faults = append(l.faults, "called by two goroutines at once")
-	}
-	event := e.(*registry.ServiceMappingChangeEvent)
-	now := names(event.GetServiceNames())
-	l.told = append(l.told, now)
-	event.GetServiceNames().Add("the listener's own")
-	l.mu.Unlock()
-	if l.onEvent != nil {
-		l.onEvent()
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.inside--
+	told := e.(*registry.ServiceMappingChangeEvent).GetServiceNames()
+	now := names(told)
+	told.Add("the listener's own")
+	l.Tell(now)
 	return nil
 }
 
 func (l *listener) Stop() {}
-
-func (l *listener) all() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.told)
-}
-
-func (l *listener) last() string {
-	if all := l.all(); len(all) > 0 {
-		return all[len(all)-1]
-	}
-	return "(nothing)"
-}
-
-// requireLast waits until the listener has been told these names last.
-func (l *listener) requireLast(t testing.TB, want string) {
-	t.Helper()
-	require.True(t, eventually(func() bool { return l.last() == want }), "the listener was told %q, want %q last", l.all(), want)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	require.Empty(t, l.faults)
-}
 
 // listen registers a listener and returns what was returned to it.
 func listen(t testing.TB, r report.MetadataReport, interfaceName string, l *listener) string {
@@ -139,42 +85,21 @@ func listen(t testing.TB, r report.MetadataReport, interfaceName string, l *list
 	return names(set)
 }
 
-func eventually(cond func() bool) bool {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if cond() {
-			return true
-		}
-	}
-	return cond()
-}
-
-// valueOf returns what a key holds; ok is false if it does not exist.
-func valueOf(t testing.TB, etcd *etcdtest.Server, key string) (value string, ok bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	response, err := etcd.Client().Get(ctx, key)
-	require.NoError(t, err)
-	if len(response.Kvs) == 0 {
-		return "", false
-	}
-	return string(response.Kvs[0].Value), true
-}
-
 func requireValue(t testing.TB, etcd *etcdtest.Server, key, want string) {
 	t.Helper()
 	var value string
-	ok := eventually(func() bool {
-		value, _ = valueOf(t, etcd, key)
+	ok := testkit.Eventually(func() bool {
+		value, _ = testkit.Value(t, etcd.Client(), key)
 		return value == want
 	})
 	require.True(t, ok, "%s holds %q, want %q", key, value, want)
 }
 
-func put(t testing.TB, etcd *etcdtest.Server, key, value string) {
+// requireThere waits until a key exists.
+func requireThere(t testing.TB, etcd *etcdtest.Server, key string) {
 	t.Helper()
-	_, err := etcd.Client().Put(t.Context(), key, value)
-	require.NoError(t, err)
+	ok := testkit.Eventually(func() bool { _, ok := testkit.Value(t, etcd.Client(), key); return ok })
+	require.True(t, ok, "there is no %s", key)
 }
 
 func closeReport(t testing.TB, r report.MetadataReport) {

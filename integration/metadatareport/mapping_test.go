@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func TestMappingHoldsEachApplicationOnce(t *testing.T) {
@@ -25,11 +26,11 @@ func TestMappingHoldsEachApplicationOnce(t *testing.T) {
 	for _, application := range []string{"order-service", "order", "order-service"} {
 		require.NoError(t, r.RegisterServiceAppMapping(greeter, group, application))
 	}
-	value, _ := valueOf(t, etcd, "/dubbo/mapping/"+greeter)
+	value, _ := testkit.Value(t, etcd.Client(), "/dubbo/mapping/"+greeter)
 	assert.Equal(t, "order-service,order", value)
 	requireMapping(t, r, greeter, "order order-service")
 
-	put(t, etcd, "/dubbo/mapping/"+greeter, "") // and somebody took it away
+	testkit.Put(t, etcd.Client(), "/dubbo/mapping/"+greeter, "") // and somebody took it away
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "order"))
 	requireMapping(t, r, greeter, "order")
 }
@@ -42,22 +43,22 @@ func TestConsumerThatStartsBeforeItsProviderIsTold(t *testing.T) {
 	require.Empty(t, listen(t, consumer, greeter, l))
 	require.NoError(t, provider.RegisterServiceAppMapping(greeter+"2", group, "other")) // the same prefix
 	require.NoError(t, provider.RegisterServiceAppMapping(greeter, group, "shop"))
-	l.requireLast(t, "shop")
+	l.RequireLast(t, "shop")
 	require.NoError(t, provider.RegisterServiceAppMapping(greeter, group, "market"))
-	l.requireLast(t, "market shop")
+	l.RequireLast(t, "market shop")
 	require.NoError(t, provider.RegisterServiceAppMapping(greeter, group, "shop"))
-	put(t, etcd, "/dubbo/mapping/"+greeter, "market,shop") // in another order
-	put(t, etcd, "/dubbo/mapping/"+greeter, "market,shop,inn")
-	l.requireLast(t, "inn market shop")
-	assert.Equal(t, []string{"shop", "market shop", "inn market shop"}, l.all(), "what is the same is not told")
+	testkit.Put(t, etcd.Client(), "/dubbo/mapping/"+greeter, "market,shop") // in another order
+	testkit.Put(t, etcd.Client(), "/dubbo/mapping/"+greeter, "market,shop,inn")
+	l.RequireLast(t, "inn market shop")
+	assert.Equal(t, []string{"shop", "market shop", "inn market shop"}, l.All(), "what is the same is not told")
 
 	again := &listener{}
 	assert.Equal(t, "inn market shop", listen(t, consumer, greeter, again))
 	assert.Equal(t, "inn market shop", listen(t, consumer, greeter, l), "it listens already")
 	require.NoError(t, provider.RegisterServiceAppMapping(greeter, group, "zoo"))
-	l.requireLast(t, "inn market shop zoo")
-	again.requireLast(t, "inn market shop zoo")
-	assert.Len(t, again.all(), 1, "it is not told what was returned")
+	l.RequireLast(t, "inn market shop zoo")
+	again.RequireLast(t, "inn market shop zoo")
+	assert.Len(t, again.All(), 1, "it is not told what was returned")
 }
 
 func TestNoChangeIsLostBetweenTheAnswerAndTheFirstNotification(t *testing.T) {
@@ -72,7 +73,7 @@ func TestNoChangeIsLostBetweenTheAnswerAndTheFirstNotification(t *testing.T) {
 		returned := listen(t, consumer, service, l)
 		running.Wait()
 		if returned == "" {
-			l.requireLast(t, "shop")
+			l.RequireLast(t, "shop")
 		}
 	}
 }
@@ -82,15 +83,15 @@ func TestASlowListenerDelaysNoOther(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	r := newReport(t, etcd.Endpoint())
 	block := make(chan struct{})
-	slow, quick := &listener{onEvent: func() { <-block }}, &listener{}
+	slow, quick := &listener{testkit.Told{During: func() { <-block }}}, &listener{}
 	listen(t, r, greeter, slow)
 	listen(t, r, greeter, quick)
 	for i := range 5 {
 		require.NoError(t, r.RegisterServiceAppMapping(greeter, group, fmt.Sprintf("a%d", i)))
 	}
-	quick.requireLast(t, "a0 a1 a2 a3 a4")
+	quick.RequireLast(t, "a0 a1 a2 a3 a4")
 	close(block)
-	slow.requireLast(t, "a0 a1 a2 a3 a4")
+	slow.RequireLast(t, "a0 a1 a2 a3 a4")
 }
 
 func TestAListenerThatPanicsIsToldTheNextChange(t *testing.T) {
@@ -98,19 +99,16 @@ func TestAListenerThatPanicsIsToldTheNextChange(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	r := newReport(t, etcd.Endpoint())
 	l := &listener{}
-	l.onEvent = func() {
-		if len(l.all()) == 1 {
-			l.mu.Lock()
-			l.inside--
-			l.mu.Unlock()
+	l.During = func() {
+		if len(l.All()) == 1 {
 			panic("expected")
 		}
 	}
 	listen(t, r, greeter, l)
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "a"))
-	l.requireLast(t, "a")
+	l.RequireLast(t, "a")
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "b"))
-	l.requireLast(t, "a b")
+	l.RequireLast(t, "a b")
 }
 
 func TestARemovedListenerIsNotTold(t *testing.T) {
@@ -118,7 +116,7 @@ func TestARemovedListenerIsNotTold(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	r := newReport(t, etcd.Endpoint())
 	removed, other, inside := &listener{}, &listener{}, &listener{}
-	inside.onEvent = func() { assert.NoError(t, r.RemoveServiceAppMappingListener(greeter+"3", group)) }
+	inside.During = func() { assert.NoError(t, r.RemoveServiceAppMappingListener(greeter+"3", group)) }
 	listen(t, r, greeter, removed)
 	listen(t, r, greeter+"2", other)
 	listen(t, r, greeter+"3", inside)
@@ -127,13 +125,13 @@ func TestARemovedListenerIsNotTold(t *testing.T) {
 	for _, service := range []string{greeter, greeter + "2", greeter + "3"} {
 		require.NoError(t, r.RegisterServiceAppMapping(service, group, "shop"))
 	}
-	other.requireLast(t, "shop")
-	inside.requireLast(t, "shop")
+	other.RequireLast(t, "shop")
+	inside.RequireLast(t, "shop")
 	require.NoError(t, r.RegisterServiceAppMapping(greeter+"3", group, "market"))
 	require.NoError(t, r.RegisterServiceAppMapping(greeter+"2", group, "market"))
-	other.requireLast(t, "market shop")
-	assert.Empty(t, removed.all())
-	assert.Equal(t, []string{"shop"}, inside.all(), "it removed itself when it was told")
+	other.RequireLast(t, "market shop")
+	assert.Empty(t, removed.All())
+	assert.Equal(t, []string{"shop"}, inside.All(), "it removed itself when it was told")
 
 	assert.Equal(t, "shop", listen(t, r, greeter, removed), "it may listen again")
 }
@@ -144,24 +142,13 @@ func TestNothingIsToldWhenRemoveHasReturned(t *testing.T) {
 	r := newReport(t, etcd.Endpoint())
 	for i := range 20 {
 		service := fmt.Sprintf("org.e2e.Greeter%d", i)
-		var removed, late bool
-		var mu sync.Mutex
-		l := &listener{onEvent: func() {
-			time.Sleep(time.Millisecond)
-			mu.Lock()
-			defer mu.Unlock()
-			late = late || removed
-		}}
+		l := &listener{testkit.Told{During: func() { time.Sleep(time.Millisecond) }}}
 		listen(t, r, service, l)
 		require.NoError(t, r.RegisterServiceAppMapping(service, group, "shop"))
 		require.NoError(t, r.RemoveServiceAppMappingListener(service, group))
-		mu.Lock()
-		removed = true
-		mu.Unlock()
+		l.Close()
 		time.Sleep(2 * time.Millisecond)
-		mu.Lock()
-		assert.False(t, late)
-		mu.Unlock()
+		l.RequireNoFaults(t)
 	}
 }
 
@@ -197,7 +184,7 @@ func TestTwentyApplicationsThatRegisterAtOnceAreAllThere(t *testing.T) {
 	for _, application := range want {
 		all += application + " "
 	}
-	l.requireLast(t, all[:len(all)-1])
+	l.RequireLast(t, all[:len(all)-1])
 }
 
 func TestManyWishesOfOneKeyAreAllFulfilled(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func metadataOf(application, revision string, updated int64) *info.MetadataInfo {
@@ -35,9 +36,9 @@ func TestMetadataIsPublishedReadListedAndUnpublished(t *testing.T) {
 	require.NoError(t, r.PublishAppMetadata("shop", "r1", metadataOf("shop", "r1", 11)))
 	require.NoError(t, r.PublishAppMetadata("shop", "r2", metadataOf("shop", "r2", 22)))
 	require.NoError(t, r.PublishAppMetadata("shopping", "r3", metadataOf("shopping", "r3", 33)))
-	put(t, etcd, "/dubbo/shop/providers/tri%3A%2F%2F10.0.0.1", "") // of a registry, for an interface of that name
+	testkit.Put(t, etcd.Client(), "/dubbo/shop/providers/tri%3A%2F%2F10.0.0.1", "") // of a registry, for an interface of that name
 
-	value, ok := valueOf(t, etcd, "/dubbo/shop/r1")
+	value, ok := testkit.Value(t, etcd.Client(), "/dubbo/shop/r1")
 	require.True(t, ok)
 	var stored map[string]any
 	require.NoError(t, json.Unmarshal([]byte(value), &stored))
@@ -64,7 +65,7 @@ func TestMetadataIsPublishedReadListedAndUnpublished(t *testing.T) {
 		require.NoError(t, other.UnPublishAppMetadata("shop", "r1"))
 		require.NoError(t, other.UnPublishAppMetadata("shop", "never"))
 	}
-	_, ok = valueOf(t, etcd, "/dubbo/shop/r1")
+	_, ok = testkit.Value(t, etcd.Client(), "/dubbo/shop/r1")
 	assert.False(t, ok)
 }
 
@@ -75,9 +76,9 @@ func TestMetadataOutlivesTheReport(t *testing.T) {
 	require.NoError(t, r.PublishAppMetadata("shop", "r1", metadataOf("shop", "r1", 1)))
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "shop"))
 	require.NoError(t, r.(io.Closer).Close())
-	_, ok := valueOf(t, etcd, "/dubbo/shop/r1")
+	_, ok := testkit.Value(t, etcd.Client(), "/dubbo/shop/r1")
 	assert.True(t, ok)
-	_, ok = valueOf(t, etcd, "/dubbo/mapping/"+greeter)
+	_, ok = testkit.Value(t, etcd.Client(), "/dubbo/mapping/"+greeter)
 	assert.True(t, ok)
 
 	require.NoError(t, r.(io.Closer).Close(), "again")
@@ -94,7 +95,7 @@ func TestMissingMetadataIsAnError(t *testing.T) {
 	r := newReport(t, etcd.Endpoint(), "timeout", "500")
 	_, err := r.GetAppMetadata("shop", "never")
 	assert.ErrorContains(t, err, "not been published")
-	put(t, etcd, "/dubbo/shop/broken", "{")
+	testkit.Put(t, etcd.Client(), "/dubbo/shop/broken", "{")
 	_, err = r.GetAppMetadata("shop", "broken")
 	assert.ErrorContains(t, err, "/dubbo/shop/broken")
 }
@@ -123,7 +124,7 @@ func TestInstancesDoNotOverwriteEachOthersMetadata(t *testing.T) {
 	accepted := proxy.Accepted()
 	proxy.Cut()
 	proxy.Restore()
-	require.True(t, eventually(func() bool { return proxy.Accepted() > accepted }))
+	require.True(t, testkit.Eventually(func() bool { return proxy.Accepted() > accepted }))
 	require.NoError(t, a.PublishAppMetadata("shop", "r2", metadataOf("shop", "r2", 1))) // it is connected
 	time.Sleep(time.Second)                                                             // it looks within half of one
 	revisions, err := b.ListAppRevisions("shop")
@@ -153,7 +154,7 @@ func TestNamespaceAndGroupAreInEveryKey(t *testing.T) {
 	r := newReport(t, etcd.Endpoint(), "metadata-report.namespace", "tenant", "metadata-report.group", "/fleet")
 	require.NoError(t, r.PublishAppMetadata("shop", "r1", metadataOf("shop", "r1", 1)))
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "shop"))
-	_, ok := valueOf(t, etcd, "/tenant/fleet/shop/r1")
+	_, ok := testkit.Value(t, etcd.Client(), "/tenant/fleet/shop/r1")
 	assert.True(t, ok)
 	requireValue(t, etcd, "/tenant/fleet/mapping/"+greeter, "shop")
 }
@@ -170,7 +171,7 @@ func TestReportWithWrongSettingsSaysSoInEveryCall(t *testing.T) {
 
 func TestURLHasNoPassword(t *testing.T) {
 	t.Parallel()
-	r := reportOf(t, "127.0.0.1:1", "test.username", "shop", "test.password", "s3cret", "cycle.report", "false")
+	r := reportOf(t, "127.0.0.1:1", testkit.As("shop", testkit.Password, "cycle.report", "false")...)
 	assert.NotContains(t, r.URL().Password, "s3cret")
 	assert.Equal(t, "etcdv3", r.URL().Protocol)
 	assert.False(t, r.URL().GetParamBool("cycle.report", true), "the framework reads its own parameters from it")

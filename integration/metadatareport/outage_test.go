@@ -4,19 +4,16 @@ package metadatareport_test
 
 import (
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"dubbo.apache.org/dubbo-go/v3/common"
-	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const greeterKey = "/dubbo/mapping/" + greeter
@@ -35,7 +32,7 @@ func TestProviderThatStartsWithoutEtcdIsMappedWhenItIsThere(t *testing.T) {
 	for i := range 20 {
 		requireValue(t, etcd, fmt.Sprintf("%s%d", greeterKey, i), "shop")
 	}
-	require.True(t, eventually(func() bool { _, ok := valueOf(t, etcd, "/dubbo/shop/r1"); return ok }))
+	requireThere(t, etcd, "/dubbo/shop/r1")
 }
 
 func TestWithCheckAnEtcdThatIsAwayIsAnError(t *testing.T) {
@@ -52,13 +49,13 @@ func TestWithCheckAnEtcdThatIsAwayIsAnError(t *testing.T) {
 
 	etcd.Start()
 	require.NoError(t, newReport(t, etcd.Endpoint()).RegisterServiceAppMapping(greeter, group, "market"))
-	l.requireLast(t, "market") // "shop" was refused, and is not wanted
+	l.RequireLast(t, "market") // "shop" was refused, and is not wanted
 }
 
 func TestConsumerThatStartsWithoutEtcdIsToldWhenItIsThere(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	put(t, etcd, greeterKey, "shop")
+	testkit.Put(t, etcd.Client(), greeterKey, "shop")
 	etcd.Kill()
 	r := newReport(t, etcd.Endpoint(), noCache("timeout", "300")...)
 	known, unknown := &listener{}, &listener{}
@@ -70,8 +67,8 @@ func TestConsumerThatStartsWithoutEtcdIsToldWhenItIsThere(t *testing.T) {
 	_, err := r.GetAppMetadata("shop", "r1")
 	require.ErrorContains(t, err, etcd.Endpoint())
 	etcd.Start()
-	known.requireLast(t, "shop")
-	assert.Empty(t, unknown.all())
+	known.RequireLast(t, "shop")
+	assert.Empty(t, unknown.All())
 }
 
 func TestConsumerThatStartsWithoutEtcdGoesOnWithTheCacheFile(t *testing.T) {
@@ -79,13 +76,13 @@ func TestConsumerThatStartsWithoutEtcdGoesOnWithTheCacheFile(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	file := filepath.Join(t.TempDir(), "cache")
 	before := reportOf(t, etcd.Endpoint(), "file", file)
-	put(t, etcd, greeterKey, "shop,market")
-	put(t, etcd, greeterKey+"2", "shop")
+	testkit.Put(t, etcd.Client(), greeterKey, "shop,market")
+	testkit.Put(t, etcd.Client(), greeterKey+"2", "shop")
 	l := &listener{}
 	require.Equal(t, "market shop", listen(t, before, greeter, l))
 	require.Equal(t, "shop", listen(t, before, greeter+"2", l))
-	put(t, etcd, greeterKey, "shop,market,inn")
-	l.requireLast(t, "inn market shop")
+	testkit.Put(t, etcd.Client(), greeterKey, "shop,market,inn")
+	l.RequireLast(t, "inn market shop")
 	closeReport(t, before)
 	etcd.Kill()
 
@@ -95,9 +92,9 @@ func TestConsumerThatStartsWithoutEtcdGoesOnWithTheCacheFile(t *testing.T) {
 	require.Equal(t, "shop", listen(t, after, greeter+"2", same))
 	requireMapping(t, after, greeter, "inn market shop")
 	etcd.Start()
-	put(t, etcd, greeterKey, "shop")
-	changed.requireLast(t, "shop")
-	assert.Empty(t, same.all(), "it is what was returned")
+	testkit.Put(t, etcd.Client(), greeterKey, "shop")
+	changed.RequireLast(t, "shop")
+	assert.Empty(t, same.All(), "it is what was returned")
 }
 
 func TestListenersHearWhatChangedWhileTheyWereCutOff(t *testing.T) {
@@ -107,8 +104,8 @@ func TestListenersHearWhatChangedWhileTheyWereCutOff(t *testing.T) {
 			t.Parallel()
 			etcd := etcdtest.Start(t)
 			proxy := etcdtest.NewProxy(t, etcd.Endpoint())
-			put(t, etcd, greeterKey, "shop")
-			put(t, etcd, greeterKey+"2", "shop")
+			testkit.Put(t, etcd.Client(), greeterKey, "shop")
+			testkit.Put(t, etcd.Client(), greeterKey+"2", "shop")
 			// After a compaction it cannot always be told whether etcd is the store that
 			// it was; what it lacks is then kept for a session.
 			r := newReport(t, proxy.Addr(), "session", "2s")
@@ -116,15 +113,14 @@ func TestListenersHearWhatChangedWhileTheyWereCutOff(t *testing.T) {
 			require.Equal(t, "shop", listen(t, r, greeter, changed))
 			require.Equal(t, "shop", listen(t, r, greeter+"2", gone))
 			proxy.Cut()
-			put(t, etcd, greeterKey, "shop,market")
-			response, err := etcd.Client().Delete(t.Context(), greeterKey+"2")
-			require.NoError(t, err)
+			testkit.Put(t, etcd.Client(), greeterKey, "shop,market")
+			revision := testkit.Delete(t, etcd.Client(), greeterKey+"2")
 			if compacted {
-				etcd.Compact(response.Header.Revision)
+				etcd.Compact(revision)
 			}
 			proxy.Restore()
-			changed.requireLast(t, "market shop")
-			gone.requireLast(t, "")
+			changed.RequireLast(t, "market shop")
+			gone.RequireLast(t, "")
 		})
 	}
 }
@@ -139,8 +135,8 @@ func TestARestartedEtcdChangesNothing(t *testing.T) {
 	etcd.Kill()
 	etcd.Start()
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "market"))
-	l.requireLast(t, "market shop")
-	assert.Len(t, l.all(), 1)
+	l.RequireLast(t, "market shop")
+	assert.Len(t, l.All(), 1)
 }
 
 func TestWhatWasPublishedIsThereAgainAfterAWipe(t *testing.T) {
@@ -152,14 +148,14 @@ func TestWhatWasPublishedIsThereAgainAfterAWipe(t *testing.T) {
 	require.NoError(t, a.PublishAppMetadata("shop", "r1", metadataOf("shop", "r1", 1)))
 	require.NoError(t, a.PublishAppMetadata("shop", "r0", metadataOf("shop", "r0", 1)))
 	require.NoError(t, a.UnPublishAppMetadata("shop", "r0"))
-	put(t, etcd, greeterKey, "shop,gone") // whose provider has ended
+	testkit.Put(t, etcd.Client(), greeterKey, "shop,gone") // whose provider has ended
 	require.Equal(t, "gone shop", listen(t, b, greeter, l))
 	etcd.Wipe()
 	requireValue(t, etcd, greeterKey, "shop")
-	require.True(t, eventually(func() bool { _, ok := valueOf(t, etcd, "/dubbo/shop/r1"); return ok }))
-	l.requireLast(t, "shop")
-	assert.Len(t, l.all(), 1, "it was not told that there is none in between: %q", l.all())
-	_, ok := valueOf(t, etcd, "/dubbo/shop/r0")
+	requireThere(t, etcd, "/dubbo/shop/r1")
+	l.RequireLast(t, "shop")
+	assert.Len(t, l.All(), 1, "it was not told that there is none in between: %q", l.All())
+	_, ok := testkit.Value(t, etcd.Client(), "/dubbo/shop/r0")
 	assert.False(t, ok)
 }
 
@@ -178,21 +174,15 @@ func TestAProviderWithoutAnyWatchNoticesAWipe(t *testing.T) {
 func TestAMappingThatSomebodyDeletesIsPutAgain(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	u, err := common.NewURL("service-discovery-registry://"+etcd.Endpoint(), common.WithLocation(etcd.Endpoint()),
-		common.WithParams(url.Values{"registry": {"etcdv3"}, "session": {"2s"}, "file-cache": {"false"}}))
-	require.NoError(t, err)
-	d, err := extension.GetServiceDiscovery(u)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = d.Destroy() })
+	d := testkit.NewDiscovery(t, etcd.Endpoint(), "session", "2s", "file-cache", "false")
 	require.NoError(t, d.Register(&registry.DefaultServiceInstance{ServiceName: "shop", Host: "10.0.0.1", Port: 20000}))
 	r := newReport(t, etcd.Endpoint())
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "shop"))
 	require.NoError(t, r.PublishAppMetadata("shop", "r1", metadataOf("shop", "r1", 1)))
 	for range 2 {
-		_, err := etcd.Client().Delete(t.Context(), "/dubbo/", clientv3.WithPrefix())
-		require.NoError(t, err)
+		testkit.DeleteAll(t, etcd.Client(), "/dubbo/")
 		requireValue(t, etcd, greeterKey, "shop")
-		require.True(t, eventually(func() bool { _, ok := valueOf(t, etcd, "/dubbo/shop/r1"); return ok }))
+		requireThere(t, etcd, "/dubbo/shop/r1")
 	}
 }
 
@@ -215,22 +205,8 @@ func TestAnEtcdThatHangsIsWaitedForOnce(t *testing.T) {
 func TestWhatEtcdRefusesIsAnErrorAtOnce(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	ctx, client := t.Context(), etcd.Client()
-	for _, step := range []func() error{
-		func() error { _, err := client.UserAdd(ctx, "root", "s3cret"); return err },
-		func() error { _, err := client.UserGrantRole(ctx, "root", "root"); return err },
-		func() error { _, err := client.UserAdd(ctx, "shop", "s3cret"); return err },
-		func() error { _, err := client.RoleAdd(ctx, "shop"); return err },
-		func() error { _, err := client.UserGrantRole(ctx, "shop", "shop"); return err },
-		func() error {
-			_, err := client.RoleGrantPermission(ctx, "shop", "/dubbo/mapping/org.mine", clientv3.GetPrefixRangeEnd("/dubbo/mapping/org.mine"), clientv3.PermissionType(clientv3.PermReadWrite))
-			return err
-		},
-		func() error { _, err := client.AuthEnable(ctx); return err },
-	} {
-		require.NoError(t, step())
-	}
-	r := newReport(t, etcd.Endpoint(), "timeout", "60s", "test.username", "shop", "test.password", "s3cret")
+	testkit.EnableAuth(t, etcd, "shop", "/dubbo/mapping/org.mine")
+	r := newReport(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "timeout", "60s")...)
 	require.NoError(t, r.RegisterServiceAppMapping("org.mine.Greeter", group, "shop"))
 	requireMapping(t, r, "org.mine.Greeter", "shop")
 	require.Equal(t, "shop", listen(t, r, "org.mine.Greeter", &listener{}))
@@ -244,7 +220,7 @@ func TestWhatEtcdRefusesIsAnErrorAtOnce(t *testing.T) {
 	assert.ErrorContains(t, err, "permission denied")
 	assert.Less(t, time.Since(begun), 20*time.Second)
 
-	wrong := newReport(t, etcd.Endpoint(), "timeout", "60s", "test.username", "shop", "test.password", "wr0ng")
+	wrong := newReport(t, etcd.Endpoint(), testkit.As("shop", "wr0ng", "timeout", "60s")...)
 	err = wrong.RegisterServiceAppMapping(greeter, group, "shop")
 	assert.ErrorContains(t, err, "authentication failed")
 	assert.NotContains(t, err.Error(), "wr0ng")

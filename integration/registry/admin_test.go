@@ -5,7 +5,9 @@ package registry_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // everything is the URL that dubbo-admin subscribes to.
@@ -44,23 +47,13 @@ func keyOf(service, category string, n int) string {
 
 var allCategories = []string{"providers", "consumers", "routers", "configurators"}
 
-func (l *listener) requireKeys(t testing.TB, want map[string]bool) {
+func requireKeys(t testing.TB, l *testkit.Listener, want map[string]bool) {
 	t.Helper()
 	var got []string
-	require.True(t, eventually(func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		got = nil
-		for key := range l.urls {
-			got = append(got, key)
-		}
-		for _, key := range got {
-			if !want[key] {
-				return false
-			}
-		}
-		return len(got) == len(want)
-	}), "told of %s, want %d", abbreviated(got), len(want))
+	require.True(t, testkit.Eventually(func() bool {
+		got = slices.Collect(maps.Keys(l.URLs()))
+		return len(got) == len(want) && !slices.ContainsFunc(got, func(key string) bool { return !want[key] })
+	}), "told of %s, want %d", testkit.Abbreviate(got), len(want))
 }
 
 func TestASubscriptionToEverythingIsOneWatchOfAllInterfacesPresentAndFuture(t *testing.T) {
@@ -74,44 +67,46 @@ func TestASubscriptionToEverythingIsOneWatchOfAllInterfacesPresentAndFuture(t *t
 				for _, category := range allCategories {
 					key := keyOf(fmt.Sprintf("org.all.S%d", s), category, s)
 					want[key] = true
-					put(t, etcd, key)
+					testkit.Put(t, etcd.Client(), key, "")
 				}
 			}
 			// What else may be under the root.
-			put(t, etcd, "/dubbo/mapping/org.all.S1", "/dubbo/config/dubbo/org.all.S1.configurators", "/dubbo/org.all.S1", "/dubbo/metadata/a/b/c")
-			r := newRegistry(t, etcd.Endpoint())
-			l := newListener()
+			for _, key := range []string{"/dubbo/mapping/org.all.S1", "/dubbo/config/dubbo/org.all.S1.configurators", "/dubbo/org.all.S1", "/dubbo/metadata/a/b/c"} {
+				testkit.Put(t, etcd.Client(), key, "")
+			}
+			r := testkit.NewRegistry(t, etcd.Endpoint())
+			l := &testkit.Listener{}
 			u := everything(t)
 			u.Protocol = protocol
 			before := etcd.Metrics().Requests("Range")
 			require.NoError(t, r.Subscribe(u, l))
-			l.requireKeys(t, want)
-			alls, singles := l.counts()
+			requireKeys(t, l, want)
+			alls, singles := l.Counts()
 			assert.Equal(t, 1, alls, "the complete list comes first")
 			assert.Empty(t, singles)
-			requireWatchers(t, etcd, 1)
+			testkit.RequireWatchers(t, etcd, 1)
 			assert.Equal(t, 1, etcd.Metrics().Requests("Range")-before, "range reads")
 
 			for s := 30; s < 33; s++ { // interfaces of the future
 				for _, category := range allCategories {
 					key := keyOf(fmt.Sprintf("org.all.S%d", s), category, s)
 					want[key] = true
-					put(t, etcd, key)
+					testkit.Put(t, etcd.Client(), key, "")
 				}
 			}
-			l.requireKeys(t, want)
+			requireKeys(t, l, want)
 			for s := range 3 { // all that there is of some
 				for _, category := range allCategories {
 					key := keyOf(fmt.Sprintf("org.all.S%d", s), category, s)
 					delete(want, key)
-					remove(t, etcd, key)
+					testkit.Delete(t, etcd.Client(), key)
 				}
 			}
-			l.requireKeys(t, want)
-			l.requireNoFaults(t)
-			requireWatchers(t, etcd, 1)
+			requireKeys(t, l, want)
+			l.RequireNoFaults(t)
+			testkit.RequireWatchers(t, etcd, 1)
 			require.NoError(t, r.UnSubscribe(u, l))
-			requireWatchers(t, etcd, 0)
+			testkit.RequireWatchers(t, etcd, 0)
 		})
 	}
 }
@@ -193,15 +188,15 @@ func TestDubboAdminKnowsWhatThereIs(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	const service = "org.all.Service"
 	for _, category := range allCategories {
-		put(t, etcd, keyOf(service, category, 1))
+		testkit.Put(t, etcd.Client(), keyOf(service, category, 1), "")
 	}
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	a := newAdministration()
 	require.NoError(t, r.Subscribe(everything(t), a))
 	awaitKnown := func(category string, n int, part string) {
 		t.Helper()
 		var urls []*common.URL
-		require.True(t, eventually(func() bool {
+		require.True(t, testkit.Eventually(func() bool {
 			urls = a.known(service, category)
 			return len(urls) == n && (n == 0 || strings.Contains(urls[0].String(), part))
 		}), "%s: %v", category, urls)
@@ -209,27 +204,26 @@ func TestDubboAdminKnowsWhatThereIs(t *testing.T) {
 	for category, part := range map[string]string{"providers": "10.0.0.%d:", "consumers": "10.1.0.%d:", "routers": "n=%d", "configurators": "n=%d"} {
 		part := func(n int) string { return fmt.Sprintf(part, n) }
 		awaitKnown(category, 1, part(1))
-		put(t, etcd, keyOf(service, category, 2))
+		testkit.Put(t, etcd.Client(), keyOf(service, category, 2), "")
 		awaitKnown(category, 1, part(2)) // what comes last counts
-		put(t, etcd, keyOf(service, category, 3))
+		testkit.Put(t, etcd.Client(), keyOf(service, category, 3), "")
 		awaitKnown(category, 1, part(3))
-		remove(t, etcd, keyOf(service, category, 3)) // and what is gone does not
+		testkit.Delete(t, etcd.Client(), keyOf(service, category, 3)) // and what is gone does not
 		awaitKnown(category, 1, part(2))
-		remove(t, etcd, keyOf(service, category, 1))
+		testkit.Delete(t, etcd.Client(), keyOf(service, category, 1))
 		awaitKnown(category, 1, part(2))
-		remove(t, etcd, keyOf(service, category, 2))
+		testkit.Delete(t, etcd.Client(), keyOf(service, category, 2))
 		awaitKnown(category, 0, "")
 	}
 	// All at once, and more than are told one by one.
 	for n := range 60 {
-		put(t, etcd, keyOf(service, "providers", n))
+		testkit.Put(t, etcd.Client(), keyOf(service, "providers", n), "")
 	}
-	require.True(t, eventually(func() bool { return len(a.known(service, "providers")) > 0 }))
-	_, err := etcd.Client().Delete(t.Context(), "/dubbo/"+service+"/", clientv3.WithPrefix())
-	require.NoError(t, err)
+	require.True(t, testkit.Eventually(func() bool { return len(a.known(service, "providers")) > 0 }))
+	testkit.DeleteAll(t, etcd.Client(), "/dubbo/"+service+"/")
 	awaitKnown("providers", 0, "")
 	require.NoError(t, r.UnSubscribe(everything(t), a))
-	requireWatchers(t, etcd, 0)
+	testkit.RequireWatchers(t, etcd, 0)
 }
 
 // BenchmarkEverything compares how long a subscription to everything takes
@@ -254,10 +248,10 @@ func BenchmarkEverything(b *testing.B) {
 			require.NoError(b, err)
 			require.Len(b, response.Kvs, interfaces*each)
 		})
-		r := newRegistry(b, etcd.Endpoint(), "registry.timeout", "60s")
-		l := newListener()
+		r := testkit.NewRegistry(b, etcd.Endpoint(), "registry.timeout", "60s")
+		l := &testkit.Listener{}
 		ours += timed(func() { require.NoError(b, r.LoadSubscribeInstances(everything(b), l)) })
-		require.Len(b, l.urls, interfaces*each)
+		require.Len(b, l.URLs(), interfaces*each)
 		r.Destroy()
 	}
 	b.ReportMetric(float64(bare.Milliseconds())/float64(b.N), "bare-ms")

@@ -12,17 +12,19 @@ import (
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // requireSaved waits until the cache file has, or has not, what is wanted.
 func requireSaved(t testing.TB, path string, has func(content string) bool) {
 	t.Helper()
 	var content []byte
-	require.True(t, eventually(func() bool {
+	require.True(t, testkit.Eventually(func() bool {
 		content, _ = os.ReadFile(path)
 		return has(string(content))
 	}), "the cache file has:\n%s", content)
@@ -32,33 +34,32 @@ func TestAConsumerThatStartsWithoutEtcdIsServedFromTheCacheAndThenMended(t *test
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	file := filepath.Join(t.TempDir(), "sub", "registry.cache")
-	first := newRegistry(t, etcd.Endpoint(), "file", file)
+	first := testkit.NewRegistry(t, etcd.Endpoint(), "file", file)
 	for _, port := range []string{"1", "2", "3"} {
-		require.NoError(t, first.Register(provider("org.a.Greeter", "10.0.0.1:"+port, "version", "1.0.0", "group", "g")))
+		require.NoError(t, first.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:"+port, "version", "1.0.0", "group", "g")))
 	}
-	loadAndSubscribe(t, first, consumer("org.a.Greeter", "version", "1.0.0", "group", "g"), newListener())
+	testkit.Subscribe(t, first, testkit.Consumer("org.a.Greeter", "version", "1.0.0", "group", "g"), &testkit.Listener{})
 	requireSaved(t, file, func(s string) bool { return strings.Count(s, "tri") == 3 })
 	first.Destroy()
 	etcd.Kill()
 
-	second := newRegistry(t, etcd.Endpoint(), "file", file, "registry.timeout", "1s")
-	l := newListener()
+	second := testkit.NewRegistry(t, etcd.Endpoint(), "file", file, "registry.timeout", "1s")
+	l := &testkit.Listener{}
 	begin := time.Now()
-	require.NoError(t, second.LoadSubscribeInstances(consumer("org.a.Greeter", "version", "1.0.0", "group", "g"), l))
+	require.NoError(t, second.LoadSubscribeInstances(testkit.Consumer("org.a.Greeter", "version", "1.0.0", "group", "g"), l))
 	t.Logf("served from the cache after %v", time.Since(begin))
-	require.NoError(t, second.Subscribe(consumer("org.a.Greeter", "version", "1.0.0", "group", "g"), l))
-	l.requireAddresses(t, "10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:3")
-	other := newListener()
-	loadAndSubscribe(t, second, consumer("org.a.Greeter", "version", "2.0.0", "group", "g"), other)
-	other.requireAddresses(t)
+	require.NoError(t, second.Subscribe(testkit.Consumer("org.a.Greeter", "version", "1.0.0", "group", "g"), l))
+	l.RequireAddresses(t, "10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:3")
+	other := &testkit.Listener{}
+	testkit.Subscribe(t, second, testkit.Consumer("org.a.Greeter", "version", "2.0.0", "group", "g"), other)
+	other.RequireAddresses(t)
 
 	etcd.Start()
-	_, err := etcd.Client().Delete(t.Context(), "", withPrefix)
-	require.NoError(t, err)
-	another := newRegistry(t, etcd.Endpoint(), "file-cache", "false")
-	require.NoError(t, another.Register(provider("org.a.Greeter", "10.0.0.1:2", "version", "1.0.0", "group", "g")))
-	require.NoError(t, another.Register(provider("org.a.Greeter", "10.0.0.1:4", "version", "1.0.0", "group", "g")))
-	l.requireAddresses(t, "10.0.0.1:2", "10.0.0.1:4")
+	testkit.DeleteAll(t, etcd.Client(), "")
+	another := testkit.NewRegistry(t, etcd.Endpoint(), "file-cache", "false")
+	require.NoError(t, another.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:2", "version", "1.0.0", "group", "g")))
+	require.NoError(t, another.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:4", "version", "1.0.0", "group", "g")))
+	l.RequireAddresses(t, "10.0.0.1:2", "10.0.0.1:4")
 	requireSaved(t, file, func(s string) bool { return strings.Count(s, "tri") == 2 && strings.Contains(s, "10.0.0.1\\:4") })
 }
 
@@ -66,27 +67,27 @@ func TestSubscribingAloneIsServedFromTheCacheToo(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	file := filepath.Join(t.TempDir(), "registry.cache")
-	first := newRegistry(t, etcd.Endpoint(), "file", file, "save.file", "true")
-	require.NoError(t, first.Register(provider("org.a.Greeter", "10.0.0.1:1")))
-	l := newListener()
-	require.NoError(t, first.Subscribe(consumer("org.a.Greeter"), l))
-	l.requireAddresses(t, "10.0.0.1:1")
+	first := testkit.NewRegistry(t, etcd.Endpoint(), "file", file, "save.file", "true")
+	require.NoError(t, first.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:1")))
+	l := &testkit.Listener{}
+	require.NoError(t, first.Subscribe(testkit.Consumer("org.a.Greeter"), l))
+	l.RequireAddresses(t, "10.0.0.1:1")
 	requireSaved(t, file, func(s string) bool { return strings.Contains(s, "10.0.0.1\\:1") })
 	first.Destroy()
 	etcd.Kill()
 
-	second := newRegistry(t, etcd.Endpoint(), "file", file, "registry.timeout", "500ms")
-	again := newListener()
-	require.NoError(t, second.Subscribe(consumer("org.a.Greeter"), again))
-	again.requireAddresses(t, "10.0.0.1:1")
+	second := testkit.NewRegistry(t, etcd.Endpoint(), "file", file, "registry.timeout", "500ms")
+	again := &testkit.Listener{}
+	require.NoError(t, second.Subscribe(testkit.Consumer("org.a.Greeter"), again))
+	again.RequireAddresses(t, "10.0.0.1:1")
 }
 
 func TestTheCacheFileIsWhereJavaHasIt(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:1")))
-	loadAndSubscribe(t, r, consumer("org.a.Greeter", "application", "shop"), newListener())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:1")))
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", "application", "shop"), &testkit.Listener{})
 	path := filepath.Join(os.Getenv("HOME"), ".dubbo", "dubbo-registry-shop-"+strings.ReplaceAll(etcd.Endpoint(), ":", "-")+".cache")
 	requireSaved(t, path, func(s string) bool {
 		return strings.Contains(s, `org.a.Greeter=tri\://10.0.0.1\:1/org.a.Greeter?`)
@@ -102,12 +103,12 @@ func TestAnEmptyListThatEtcdConfirmedIsSaved(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	file := filepath.Join(t.TempDir(), "registry.cache")
-	r := newRegistry(t, etcd.Endpoint(), "file", file)
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:1")))
-	l := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "file", file)
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:1")))
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 	requireSaved(t, file, func(s string) bool { return strings.Contains(s, "10.0.0.1") })
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.1:1")))
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.1:1")))
 	requireSaved(t, file, func(s string) bool {
 		return strings.Contains(s, "org.a.Greeter") && !strings.Contains(s, "10.0.0.1")
 	})
@@ -118,11 +119,11 @@ func TestFileCacheFalseSavesAndReadsNothing(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	file := filepath.Join(t.TempDir(), "registry.cache")
 	require.NoError(t, os.WriteFile(file, []byte("org.a.Greeter=tri\\://10.0.0.9\\:1/org.a.Greeter?interface\\=org.a.Greeter\n"), 0o600))
-	r := newRegistry(t, etcd.Endpoint(), "file", file, "file-cache", "false")
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:1")))
-	l := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
-	l.requireAddresses(t, "10.0.0.1:1")
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "file", file, "file-cache", "false")
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:1")))
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
+	l.RequireAddresses(t, "10.0.0.1:1")
 	r.Destroy()
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -143,12 +144,12 @@ func TestADamagedCacheFileIsNoError(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "registry.cache")
 			require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
 			etcd := etcdtest.Reserve(t)
-			r := newRegistry(t, etcd.Endpoint(), "file", file, "registry.timeout", "300ms")
-			l := newListener()
-			loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+			r := testkit.NewRegistry(t, etcd.Endpoint(), "file", file, "registry.timeout", "300ms")
+			l := &testkit.Listener{}
+			testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 			etcd.Start()
-			require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:7")))
-			l.requireAddresses(t, "10.0.0.1:7")
+			require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:7")))
+			l.RequireAddresses(t, "10.0.0.1:7")
 			requireSaved(t, file, func(s string) bool { return strings.Contains(s, "10.0.0.1\\:7") })
 		})
 	}
@@ -159,26 +160,25 @@ func TestOverridesAndProvidersOfOneServiceShareItsEntryInTheCache(t *testing.T) 
 	etcd := etcdtest.Start(t)
 	file := filepath.Join(t.TempDir(), "registry.cache")
 	override := "/dubbo/org.a.Greeter/configurators/" + url.QueryEscape("override://0.0.0.0/org.a.Greeter?timeout=77") // names no category
-	_, err := etcd.Client().Put(t.Context(), override, "")
-	require.NoError(t, err)
-	r := newRegistry(t, etcd.Endpoint(), "file", file)
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:1", "note", "with space")))
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), newListener())
-	loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "configurators"), newListener())
+	testkit.Put(t, etcd.Client(), override, "")
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "file", file)
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:1", "note", "with space")))
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), &testkit.Listener{})
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", "category", "configurators"), &testkit.Listener{})
 	requireSaved(t, file, func(s string) bool { return strings.Contains(s, "override") && strings.Contains(s, "10.0.0.1") })
 	r.Destroy()
 	etcd.Kill()
 
-	again := newRegistry(t, etcd.Endpoint(), "file", file, "registry.timeout", "300ms")
-	providers, configurators := newListener(), newListener()
-	loadAndSubscribe(t, again, consumer("org.a.Greeter"), providers)
-	loadAndSubscribe(t, again, consumer("org.a.Greeter", "category", "configurators"), configurators)
-	providers.requireAddresses(t, "10.0.0.1:1")
-	configurators.requireAddresses(t, "0.0.0.0:0")
-	for _, u := range configurators.urls {
+	again := testkit.NewRegistry(t, etcd.Endpoint(), "file", file, "registry.timeout", "300ms")
+	providers, configurators := &testkit.Listener{}, &testkit.Listener{}
+	testkit.Subscribe(t, again, testkit.Consumer("org.a.Greeter"), providers)
+	testkit.Subscribe(t, again, testkit.Consumer("org.a.Greeter", "category", "configurators"), configurators)
+	providers.RequireAddresses(t, "10.0.0.1:1")
+	configurators.RequireAddresses(t, "0.0.0.0:0")
+	for _, u := range configurators.URLs() {
 		assert.Equal(t, "77", u.GetParam("timeout", ""))
 	}
-	for _, u := range providers.urls {
+	for _, u := range providers.URLs() {
 		assert.Equal(t, "with space", u.GetParam("note", ""))
 	}
 }
@@ -196,12 +196,12 @@ func TestTheWholeWaitForAnAbsentEtcdIsOneTimeout(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRegistry(t, address(t), "registry.timeout", timeout.String())
+			r := testkit.NewRegistry(t, address(t), "registry.timeout", timeout.String())
 			begin := time.Now()
 			for i := range 100 {
 				service := fmt.Sprintf("org.a.Service%d", i)
-				require.NoError(t, r.Register(provider(service, "10.0.0.1:1")))
-				loadAndSubscribe(t, r, consumer(service), newListener())
+				require.NoError(t, r.Register(testkit.Provider(service, "10.0.0.1:1")))
+				testkit.Subscribe(t, r, testkit.Consumer(service), &testkit.Listener{})
 			}
 			// It is the sum of two hundred waits that must not add up: a bound that
 			// no noise of the machine reaches.
@@ -215,25 +215,57 @@ func TestTheWholeWaitForAnAbsentEtcdIsOneTimeout(t *testing.T) {
 func TestEmptyProtectionKeepsTheLastProvidersUntilThereAreSomeAgain(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	writer := newRegistry(t, etcd.Endpoint())
-	protected := newRegistry(t, etcd.Endpoint(), "enable-empty-protection", "true")
-	kept, plain := newListener(), newListener()
-	urls := []*common.URL{provider("org.a.Greeter", "10.0.0.1:1"), provider("org.a.Greeter", "10.0.0.1:2")}
+	writer := testkit.NewRegistry(t, etcd.Endpoint())
+	protected := testkit.NewRegistry(t, etcd.Endpoint(), "enable-empty-protection", "true")
+	kept, plain := &testkit.Listener{}, &testkit.Listener{}
+	urls := []*common.URL{testkit.Provider("org.a.Greeter", "10.0.0.1:1"), testkit.Provider("org.a.Greeter", "10.0.0.1:2")}
 	for _, u := range urls {
 		require.NoError(t, writer.Register(u))
 	}
-	loadAndSubscribe(t, protected, consumer("org.a.Greeter"), kept)
-	loadAndSubscribe(t, writer, consumer("org.a.Greeter"), plain)
+	testkit.Subscribe(t, protected, testkit.Consumer("org.a.Greeter"), kept)
+	testkit.Subscribe(t, writer, testkit.Consumer("org.a.Greeter"), plain)
 	for _, u := range urls {
 		require.NoError(t, writer.UnRegister(u))
 	}
-	plain.requireAddresses(t)
-	assert.NotEmpty(t, kept.addresses())
-	require.NoError(t, writer.Register(provider("org.a.Greeter", "10.0.0.1:3")))
-	kept.requireAddresses(t, "10.0.0.1:3")
-	plain.requireAddresses(t, "10.0.0.1:3")
+	plain.RequireAddresses(t)
+	assert.NotEmpty(t, kept.Addresses())
+	require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:3")))
+	kept.RequireAddresses(t, "10.0.0.1:3")
+	plain.RequireAddresses(t, "10.0.0.1:3")
 	require.NoError(t, writer.Register(urls[0]))
-	kept.requireAddresses(t, "10.0.0.1:1", "10.0.0.1:3")
+	kept.RequireAddresses(t, "10.0.0.1:1", "10.0.0.1:3")
 	require.NoError(t, writer.UnRegister(urls[0]))
-	kept.requireAddresses(t, "10.0.0.1:3")
+	kept.RequireAddresses(t, "10.0.0.1:3")
+}
+
+// What one subscription has heard of is not all that the file is about: another
+// one of the same service, of the overrides, say, may hear of its own first.
+func TestTheCacheLosesNothingToASubscriptionThatIsAboutSomethingElse(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	file := filepath.Join(t.TempDir(), "registry.cache")
+	keeper := testkit.NewRegistry(t, etcd.Endpoint(), "file-cache", "false", "session", "10m")
+	require.NoError(t, keeper.Register(testkit.Provider("org.a.D", "10.0.0.1:1")))
+	etcd.Stop()
+	etcd.Start()
+	// run is a process that consumes D; then is what happens before it ends.
+	run := func(then func(registry.Registry)) {
+		r := testkit.NewRegistry(t, etcd.Endpoint(), "file", file, "registry.timeout", "500ms")
+		l := &testkit.Listener{}
+		testkit.Subscribe(t, r, testkit.Consumer("org.a.D"), l)
+		l.RequireAddresses(t, "10.0.0.1:1")
+		then(r)
+		r.Destroy()
+	}
+	run(func(registry.Registry) {})
+	etcd.Kill()
+	run(func(r registry.Registry) {
+		etcd.Start()
+		overrides := &testkit.Listener{}
+		testkit.Subscribe(t, r, testkit.Consumer("org.a.D", "category", "configurators"), overrides)
+		require.True(t, testkit.Eventually(func() bool { alls, _ := overrides.Counts(); return alls > 0 }))
+		time.Sleep(1500 * time.Millisecond) // it would be saved
+	})
+	etcd.Kill()
+	run(func(registry.Registry) {})
 }

@@ -3,7 +3,6 @@
 package registry_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,89 +13,68 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/common/extension"
-	"dubbo.apache.org/dubbo-go/v3/global"
 	protocolbase "dubbo.apache.org/dubbo-go/v3/protocol/base"
-	"dubbo.apache.org/dubbo-go/v3/protocol/invocation"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/dubbogo/gost/log/logger"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // newDirectory makes the framework's registry directory for a service.
 func newDirectory(t testing.TB, r registry.Registry, service string, params ...string) directory.Directory {
 	t.Helper()
-	return newDirectoryOf(t, r, consumer(service, append([]string{constant.ApplicationKey, "test"}, params...)...))
+	return newDirectoryOf(t, r, testkit.Consumer(service, append([]string{constant.ApplicationKey, "test"}, params...)...))
 }
 
-func newDirectoryOf(t testing.TB, r registry.Registry, sub *common.URL) directory.Directory {
+func newDirectoryOf(t testing.TB, r registry.Registry, reference *common.URL) directory.Directory {
 	t.Helper()
-	sub.SetAttribute(constant.ClientInfoKey, "the present kind of Triple client")
-	u := registryURL(t, "127.0.0.1:1")
-	u.Protocol = constant.RegistryProtocol
-	u.SubURL = sub
-	for _, v := range []*common.URL{u, sub} {
-		v.SetAttribute(constant.ApplicationKey, global.DefaultApplicationConfig())
-	}
-	d, err := extension.GetDirectoryInstance(u, r)
-	require.NoError(t, err)
-	t.Cleanup(d.Destroy)
-	return d
-}
-
-// invokers returns the addresses that a directory offers for a call, sorted.
-func invokers(d directory.Directory) []string {
-	var all []string
-	for _, i := range d.List(invocation.NewRPCInvocation("Greet", nil, nil)) {
-		all = append(all, i.GetURL().Address())
-	}
-	slices.Sort(all)
-	return all
+	at := common.NewURLWithOptions(common.WithProtocol(constant.RegistryProtocol), common.WithIp("127.0.0.1"), common.WithPort("1"))
+	return testkit.NewDirectory(t, r, at, reference)
 }
 
 func requireInvokers(t testing.TB, d directory.Directory, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	var got []string
-	require.True(t, eventually(func() bool {
-		got = invokers(d)
+	require.True(t, testkit.Eventually(func() bool {
+		got = testkit.Invokers(d)
 		return slices.Equal(got, want)
-	}), "the directory offers %s, want %s", abbreviated(got), abbreviated(want))
+	}), "the directory offers %s, want %s", testkit.Abbreviate(got), testkit.Abbreviate(want))
 }
 
 func TestTheFrameworksDirectoryIsCompleteWhenItIsMadeAndFollows(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
-	require.NoError(t, r.Register(serviceURL("dubbo", "org.a.Greeter", "127.0.0.1:3", []string{"registry.role", "3"})))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:2")))
+	require.NoError(t, r.Register(testkit.ServiceURL("dubbo", "org.a.Greeter", "127.0.0.1:3", "registry.role", "3")))
 
 	d := newDirectory(t, r, "org.a.Greeter")
-	assert.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, invokers(d), "before anything is subscribed; of its own protocol only")
+	assert.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, testkit.Invokers(d), "before anything is subscribed; of its own protocol only")
 	sub := d.GetURL().SubURL
 	require.NoError(t, r.Subscribe(sub, d.(registry.NotifyListener)))
 
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:4")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:4")))
 	requireInvokers(t, d, "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:4")
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:1")))
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
 	requireInvokers(t, d, "127.0.0.1:2", "127.0.0.1:4")
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:4", "weight", "50")))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:5")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:4", "weight", "50")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:5")))
 	requireInvokers(t, d, "127.0.0.1:2", "127.0.0.1:4", "127.0.0.1:5")
-	for _, i := range d.List(invocation.NewRPCInvocation("Greet", nil, nil)) {
-		if i.GetURL().Port == "4" {
-			assert.Equal(t, "50", i.GetURL().GetParam("weight", ""))
+	for _, u := range testkit.Offered(d) {
+		if u.Port == "4" {
+			assert.Equal(t, "50", u.GetParam("weight", ""))
 		}
 	}
 	for _, port := range []string{"2", "5"} {
-		require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:"+port)))
+		require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "127.0.0.1:"+port)))
 	}
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:4", "weight", "50")))
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "127.0.0.1:4", "weight", "50")))
 	requireInvokers(t, d)
 }
 
@@ -106,14 +84,14 @@ func TestTheFrameworksDirectoryIsCompleteWhenItIsMadeAndFollows(t *testing.T) {
 func TestTheDirectoryLosesProvidersThatItKnowsUnderMergedParameters(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
 	d := newDirectory(t, r, "org.a.Greeter", "group", "*", "version", "*")
 	require.NoError(t, r.Subscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:2")))
 	requireInvokers(t, d, "127.0.0.1:1", "127.0.0.1:2")
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:1")))
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:2")))
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "127.0.0.1:2")))
 	requireInvokers(t, d)
 }
 
@@ -121,17 +99,15 @@ func TestADirectoryOfTenThousandChangesByOneNotify(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	putProviders(t, etcd.Client(), 10_000, "tri")
-	r := newRegistry(t, etcd.Endpoint(), "registry.timeout", "60s")
-	l := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
-	require.Len(t, l.addresses(), 10_000)
-	_, err := etcd.Client().Put(t.Context(), providerKey(10_000, "tri"), "")
-	require.NoError(t, err)
-	require.True(t, eventually(func() bool { return len(l.addresses()) == 10_001 }))
-	_, err = etcd.Client().Delete(t.Context(), providerKey(77, "tri"))
-	require.NoError(t, err)
-	require.True(t, eventually(func() bool { return len(l.addresses()) == 10_000 }))
-	alls, singles := l.counts()
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "registry.timeout", "60s")
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
+	require.Len(t, l.Addresses(), 10_000)
+	testkit.Put(t, etcd.Client(), providerKey(10_000, "tri"), "")
+	require.True(t, testkit.Eventually(func() bool { return len(l.Addresses()) == 10_001 }))
+	testkit.Delete(t, etcd.Client(), providerKey(77, "tri"))
+	require.True(t, testkit.Eventually(func() bool { return len(l.Addresses()) == 10_000 }))
+	alls, singles := l.Counts()
 	assert.Equal(t, 1, alls)
 	assert.Len(t, singles, 2)
 }
@@ -147,10 +123,10 @@ func BenchmarkDirectoryOfTenThousand(b *testing.B) {
 	var bare, ours time.Duration
 	for b.Loop() {
 		bare += timed(func() { fillByHand(b, etcd, n) })
-		r := newRegistry(b, etcd.Endpoint(), "registry.timeout", "60s")
+		r := testkit.NewRegistry(b, etcd.Endpoint(), "registry.timeout", "60s")
 		var d directory.Directory
 		ours += timed(func() { d = newStubDirectory(b, r) })
-		require.Len(b, invokers(d), n)
+		require.Len(b, testkit.Invokers(d), n)
 		d.Destroy()
 		r.Destroy()
 	}
@@ -161,8 +137,7 @@ func BenchmarkDirectoryOfTenThousand(b *testing.B) {
 
 func fillByHand(t testing.TB, etcd *etcdtest.Server, n int) {
 	d := newStubDirectory(t, deafRegistry{})
-	response, err := etcd.Client().Get(context.Background(), providersOfA, clientv3.WithPrefix())
-	require.NoError(t, err)
+	response := testkit.List(t, etcd.Client(), providersOfA)
 	events := make([]*registry.ServiceEvent, 0, n)
 	for _, kv := range response.Kvs {
 		u, err := common.NewURL(strings.TrimPrefix(string(kv.Key), providersOfA))
@@ -170,7 +145,7 @@ func fillByHand(t testing.TB, etcd *etcdtest.Server, n int) {
 		events = append(events, &registry.ServiceEvent{Action: remoting.EventTypeAdd, Service: u})
 	}
 	d.(registry.NotifyListener).NotifyAll(events, func() {})
-	require.Len(t, invokers(d), n)
+	require.Len(t, testkit.Invokers(d), n)
 }
 
 // BenchmarkNotify measures what one Notify and one NotifyAll cost in a
@@ -222,7 +197,7 @@ func init() {
 }
 
 func newStubDirectory(t testing.TB, r registry.Registry) directory.Directory {
-	return newDirectoryOf(t, r, serviceURL(stubProtocol, "org.a.Greeter", "", []string{constant.ApplicationKey, "test"}))
+	return newDirectoryOf(t, r, testkit.ServiceURL(stubProtocol, "org.a.Greeter", "", constant.ApplicationKey, "test"))
 }
 
 // deafRegistry is for directories that are told by hand.

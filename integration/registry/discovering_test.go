@@ -20,33 +20,27 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
-
-// loadAndSubscribe does what the framework's directory does.
-func loadAndSubscribe(t testing.TB, r registry.Registry, u *common.URL, l registry.NotifyListener) {
-	t.Helper()
-	require.NoError(t, r.LoadSubscribeInstances(u, l))
-	require.NoError(t, r.Subscribe(u, l))
-}
 
 func TestLoadDeliversTheProvidersBeforeItReturnsAndSubscribeGoesOnFromThere(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
 
-	l := newListener()
-	require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter"), l))
-	assert.Equal(t, []string{"10.0.0.1:20000", "10.0.0.2:20000"}, l.addresses())
+	l := &testkit.Listener{}
+	require.NoError(t, r.LoadSubscribeInstances(testkit.Consumer("org.a.Greeter"), l))
+	assert.Equal(t, []string{"10.0.0.1:20000", "10.0.0.2:20000"}, l.Addresses())
 
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.3:20000")), "between the two")
-	require.NoError(t, r.Subscribe(consumer("org.a.Greeter"), l))
-	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000")
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.4:20000")))
-	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000", "10.0.0.4:20000")
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.3:20000")), "between the two")
+	require.NoError(t, r.Subscribe(testkit.Consumer("org.a.Greeter"), l))
+	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000")
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.4:20000")))
+	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000", "10.0.0.4:20000")
 
-	alls, singles := l.counts()
+	alls, singles := l.Counts()
 	assert.Equal(t, 1, alls, "lists")
 	assert.Equal(t, []string{"add 10.0.0.3:20000", "add 10.0.0.4:20000"}, singles)
 	requireLists(t, etcd, 1)
@@ -55,12 +49,12 @@ func TestLoadDeliversTheProvidersBeforeItReturnsAndSubscribeGoesOnFromThere(t *t
 func TestSubscribeAloneDeliversTheListFirst(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	registerMany(t, r, 30)
-	l := newListener()
-	require.NoError(t, r.Subscribe(consumer("org.a.Greeter"), l))
-	require.True(t, eventually(func() bool { return len(l.addresses()) == 30 }))
-	alls, singles := l.counts()
+	l := &testkit.Listener{}
+	require.NoError(t, r.Subscribe(testkit.Consumer("org.a.Greeter"), l))
+	require.True(t, testkit.Eventually(func() bool { return len(l.Addresses()) == 30 }))
+	alls, singles := l.Counts()
 	assert.Equal(t, 1, alls)
 	assert.Empty(t, singles)
 }
@@ -68,24 +62,24 @@ func TestSubscribeAloneDeliversTheListFirst(t *testing.T) {
 func TestAddUpdateAndDeleteReachTheListenerAsOneNotifyEach(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	l := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	l.requireAddresses(t, "10.0.0.1:20000")
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "50")))
-	require.True(t, eventually(func() bool {
-		_, singles := l.counts()
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	l.RequireAddresses(t, "10.0.0.1:20000")
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "weight", "50")))
+	require.True(t, testkit.Eventually(func() bool {
+		_, singles := l.Counts()
 		return len(singles) == 2
 	}))
-	for _, u := range l.urls {
+	for _, u := range l.URLs() {
 		assert.Equal(t, "50", u.GetParam("weight", ""))
 	}
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "50")))
-	l.requireAddresses(t)
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "weight", "50")))
+	l.RequireAddresses(t)
 
-	alls, singles := l.counts()
+	alls, singles := l.Counts()
 	assert.Equal(t, 1, alls, "the first list, which was empty")
 	assert.Equal(t, []string{"add 10.0.0.1:20000", "update 10.0.0.1:20000", "delete 10.0.0.1:20000"}, singles)
 }
@@ -95,47 +89,44 @@ func TestAddUpdateAndDeleteReachTheListenerAsOneNotifyEach(t *testing.T) {
 func TestDeletingTheOldKeyOfAProviderDoesNotRemoveIt(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	l := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 	put := func(weight string) string {
 		key := providersOfA + url.QueryEscape("tri://10.0.0.1:20000/org.a.Greeter?interface=org.a.Greeter&timestamp=1&weight="+weight)
-		_, err := etcd.Client().Put(t.Context(), key, "")
-		require.NoError(t, err)
+		testkit.Put(t, etcd.Client(), key, "")
 		return key
 	}
 	first := put("1")
-	l.requireAddresses(t, "10.0.0.1:20000")
+	l.RequireAddresses(t, "10.0.0.1:20000")
 	second := put("2")
-	require.True(t, eventually(func() bool { _, singles := l.counts(); return len(singles) == 2 }))
-	_, err := etcd.Client().Delete(t.Context(), first)
-	require.NoError(t, err)
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000"))) // comes after it
-	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	_, err = etcd.Client().Delete(t.Context(), second)
-	require.NoError(t, err)
-	l.requireAddresses(t, "10.0.0.2:20000")
-	_, singles := l.counts()
+	require.True(t, testkit.Eventually(func() bool { _, singles := l.Counts(); return len(singles) == 2 }))
+	testkit.Delete(t, etcd.Client(), first)
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000"))) // comes after it
+	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	testkit.Delete(t, etcd.Client(), second)
+	l.RequireAddresses(t, "10.0.0.2:20000")
+	_, singles := l.Counts()
 	assert.Equal(t, []string{"add 10.0.0.1:20000", "update 10.0.0.1:20000", "add 10.0.0.2:20000", "delete 10.0.0.1:20000"}, singles)
 }
 
 func TestARestartedProviderIsAnotherThanTheOneBefore(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r, restarted := newRegistry(t, etcd.Endpoint()), newRegistry(t, etcd.Endpoint())
-	l := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "timestamp", "1")))
-	require.NoError(t, restarted.Register(provider("org.a.Greeter", "10.0.0.1:20000", "timestamp", "2")))
-	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.1:20000")
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.1:20000", "timestamp", "1")))
-	l.requireAddresses(t, "10.0.0.1:20000")
+	r, restarted := testkit.NewRegistry(t, etcd.Endpoint()), testkit.NewRegistry(t, etcd.Endpoint())
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "timestamp", "1")))
+	require.NoError(t, restarted.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "timestamp", "2")))
+	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.1:20000")
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "timestamp", "1")))
+	l.RequireAddresses(t, "10.0.0.1:20000")
 }
 
 func TestMatching(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	for port, params := range map[string][]string{
 		"1": nil,
 		"2": {"group", "a"},
@@ -144,9 +135,9 @@ func TestMatching(t *testing.T) {
 		"5": {"enabled", "false"},
 		"6": {"classifier", "c"},
 	} {
-		require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:"+port, params...)))
+		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:"+port, params...)))
 	}
-	require.NoError(t, r.Register(serviceURL("dubbo", "org.a.Greeter", "10.0.0.1:7", []string{"registry.role", "3"})))
+	require.NoError(t, r.Register(testkit.ServiceURL("dubbo", "org.a.Greeter", "10.0.0.1:7", "registry.role", "3")))
 
 	for _, tc := range []struct {
 		params []string
@@ -167,51 +158,51 @@ func TestMatching(t *testing.T) {
 		{[]string{"category", "*"}, []string{"1", "6"}},
 		{[]string{"category", "-providers"}, nil},
 	} {
-		l := newListener()
-		loadAndSubscribe(t, r, consumer("org.a.Greeter", tc.params...), l)
+		l := &testkit.Listener{}
+		testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", tc.params...), l)
 		var ports []string
-		for _, u := range l.urls {
+		for _, u := range l.URLs() {
 			ports = append(ports, u.Port)
 		}
 		slices.Sort(ports)
 		assert.Equal(t, tc.want, ports, "%v", tc.params)
 	}
 
-	any := newListener()
-	loadAndSubscribe(t, r, serviceURL("consumer", "org.a.Greeter", "", nil), any)
-	any.requireAddresses(t, "10.0.0.1:1", "10.0.0.1:6", "10.0.0.1:7")
+	any := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.ServiceURL("consumer", "org.a.Greeter", ""), any)
+	any.RequireAddresses(t, "10.0.0.1:1", "10.0.0.1:6", "10.0.0.1:7")
 }
 
 func TestServicesWhoseNamesArePrefixesOfEachOtherAreNotMixedUp(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	services := []string{"org.a.Greeter", "org.a.Greeter2", "org.a.GreeterAdmin", "org.a.Greet"}
-	listeners := map[string]*listener{}
+	listeners := map[string]*testkit.Listener{}
 	for i, s := range services {
-		require.NoError(t, r.Register(provider(s, fmt.Sprintf("10.0.0.%d:1", i))))
-		listeners[s] = newListener()
-		loadAndSubscribe(t, r, consumer(s), listeners[s])
+		require.NoError(t, r.Register(testkit.Provider(s, fmt.Sprintf("10.0.0.%d:1", i))))
+		listeners[s] = &testkit.Listener{}
+		testkit.Subscribe(t, r, testkit.Consumer(s), listeners[s])
 	}
 	for i, s := range services {
-		require.NoError(t, r.Register(provider(s, fmt.Sprintf("10.0.0.%d:2", i))))
+		require.NoError(t, r.Register(testkit.Provider(s, fmt.Sprintf("10.0.0.%d:2", i))))
 	}
 	for i, s := range services {
-		listeners[s].requireAddresses(t, fmt.Sprintf("10.0.0.%d:1", i), fmt.Sprintf("10.0.0.%d:2", i))
+		listeners[s].RequireAddresses(t, fmt.Sprintf("10.0.0.%d:1", i), fmt.Sprintf("10.0.0.%d:2", i))
 	}
 }
 
 func TestEveryListenerConvergesWhileTenWritersAddAndRemove(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	reader := newRegistry(t, etcd.Endpoint())
+	reader := testkit.NewRegistry(t, etcd.Endpoint())
 	services := []string{"org.a.Greeter", "org.a.Greeter2"}
-	listeners := map[string][]*listener{}
+	listeners := map[string][]*testkit.Listener{}
 	for _, s := range services {
 		for range 3 {
-			l := newListener()
+			l := &testkit.Listener{}
 			listeners[s] = append(listeners[s], l)
-			loadAndSubscribe(t, reader, consumer(s), l)
+			testkit.Subscribe(t, reader, testkit.Consumer(s), l)
 		}
 	}
 
@@ -219,12 +210,12 @@ func TestEveryListenerConvergesWhileTenWritersAddAndRemove(t *testing.T) {
 	var left sync.Map                          // service and address of what stays
 	var work errgroup.Group
 	for w := range writers {
-		r := newRegistry(t, etcd.Endpoint())
+		r := testkit.NewRegistry(t, etcd.Endpoint())
 		work.Go(func() error {
 			random := rand.New(rand.NewPCG(uint64(w), 1))
 			var mine []*common.URL
 			for i := range adds {
-				u := provider(services[random.IntN(2)], fmt.Sprintf("10.%d.0.%d:20000", w, i))
+				u := testkit.Provider(services[random.IntN(2)], fmt.Sprintf("10.%d.0.%d:20000", w, i))
 				if err := r.Register(u); err != nil {
 					return err
 				}
@@ -243,8 +234,8 @@ func TestEveryListenerConvergesWhileTenWritersAddAndRemove(t *testing.T) {
 			return nil
 		})
 	}
-	late := newListener() // one that comes in the middle
-	loadAndSubscribe(t, reader, consumer(services[0]), late)
+	late := &testkit.Listener{} // one that comes in the middle
+	testkit.Subscribe(t, reader, testkit.Consumer(services[0]), late)
 	listeners[services[0]] = append(listeners[services[0]], late)
 	require.NoError(t, work.Wait())
 
@@ -257,8 +248,8 @@ func TestEveryListenerConvergesWhileTenWritersAddAndRemove(t *testing.T) {
 	require.Equal(t, writers*(adds-removals), len(want[services[0]])+len(want[services[1]]))
 	for s, ls := range listeners {
 		for _, l := range ls {
-			l.requireAddresses(t, want[s]...)
-			for _, u := range l.urls {
+			l.RequireAddresses(t, want[s]...)
+			for _, u := range l.URLs() {
 				require.Equal(t, s, u.Service())
 			}
 		}
@@ -268,52 +259,52 @@ func TestEveryListenerConvergesWhileTenWritersAddAndRemove(t *testing.T) {
 func TestOneWatchServesAllListenersOfAPrefixAndEndsWithTheLast(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r, other := newRegistry(t, etcd.Endpoint()), newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	var listeners []*listener
+	r, other := testkit.NewRegistry(t, etcd.Endpoint()), testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	var listeners []*testkit.Listener
 	for i := range 10 {
-		l := newListener()
+		l := &testkit.Listener{}
 		listeners = append(listeners, l)
-		loadAndSubscribe(t, []registry.Registry{r, other}[i%2], consumer("org.a.Greeter"), l)
-		l.requireAddresses(t, "10.0.0.1:20000")
+		testkit.Subscribe(t, []registry.Registry{r, other}[i%2], testkit.Consumer("org.a.Greeter"), l)
+		l.RequireAddresses(t, "10.0.0.1:20000")
 	}
-	requireWatchers(t, etcd, 1)
+	testkit.RequireWatchers(t, etcd, 1)
 	requireLists(t, etcd, 1)
 
-	configurators := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "configurators"), configurators)
-	requireWatchers(t, etcd, 2)
+	configurators := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", "category", "configurators"), configurators)
+	testkit.RequireWatchers(t, etcd, 2)
 
 	for i, l := range listeners[1:] {
-		require.NoError(t, []registry.Registry{other, r}[i%2].UnSubscribe(consumer("org.a.Greeter"), l))
+		require.NoError(t, []registry.Registry{other, r}[i%2].UnSubscribe(testkit.Consumer("org.a.Greeter"), l))
 	}
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
-	listeners[0].requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
+	listeners[0].RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
 	for _, l := range listeners[1:] {
-		assert.Equal(t, []string{"10.0.0.1:20000"}, l.addresses(), "it was unsubscribed before")
+		assert.Equal(t, []string{"10.0.0.1:20000"}, l.Addresses(), "it was unsubscribed before")
 	}
-	_, singles := configurators.counts()
+	_, singles := configurators.Counts()
 	assert.Empty(t, singles, "providers are not its category")
 
-	require.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), listeners[0]))
-	require.NoError(t, r.UnSubscribe(consumer("org.a.Greeter", "category", "configurators"), configurators))
-	requireWatchers(t, etcd, 0)
+	require.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), listeners[0]))
+	require.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter", "category", "configurators"), configurators))
+	testkit.RequireWatchers(t, etcd, 0)
 }
 
 func TestChurnOfOneCategoryDoesNotReachAnother(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
-	reader, writer := newRegistry(t, proxy.Addr()), newRegistry(t, etcd.Endpoint())
-	l := newListener()
-	loadAndSubscribe(t, reader, consumer("org.a.Greeter"), l)
+	reader, writer := testkit.NewRegistry(t, proxy.Addr()), testkit.NewRegistry(t, etcd.Endpoint())
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, reader, testkit.Consumer("org.a.Greeter"), l)
 	for i := range 50 {
-		u := consumer("org.a.Greeter", "timeout", fmt.Sprint(i))
+		u := testkit.Consumer("org.a.Greeter", "timeout", fmt.Sprint(i))
 		require.NoError(t, writer.Register(u))
 	}
-	require.NoError(t, writer.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	l.requireAddresses(t, "10.0.0.1:20000")
-	alls, singles := l.counts()
+	require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	l.RequireAddresses(t, "10.0.0.1:20000")
+	alls, singles := l.Counts()
 	assert.Equal(t, 1, alls)
 	assert.Len(t, singles, 1)
 }
@@ -321,81 +312,75 @@ func TestChurnOfOneCategoryDoesNotReachAnother(t *testing.T) {
 func TestKeysThatAreNoURLsAreSkipped(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	put := func(key string) {
-		_, err := etcd.Client().Put(t.Context(), key, "x")
-		require.NoError(t, err)
-	}
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	put := func(key string) { testkit.Put(t, etcd.Client(), key, "x") }
 	garbage := []string{"", "garbage", "%zz", "%", "tri%3A%2F%2F", "tri%3A%2F%2F%5B%3A%3A1", "://", "tri://10.0.0.9:1/x?y=z", "\xff\xfe", "a/b/c", "tri%3A%2F%2F10.0.0.1%3A1%3A1"}
 	for _, g := range garbage {
 		put(providersOfA + g)
 	}
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	l := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
-	l.requireAddresses(t, "10.0.0.1:20000")
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
+	l.RequireAddresses(t, "10.0.0.1:20000")
 	put(providersOfA + "more%20garbage")
-	_, err := etcd.Client().Delete(t.Context(), providersOfA+"garbage")
-	require.NoError(t, err)
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
-	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	_, singles := l.counts()
+	testkit.Delete(t, etcd.Client(), providersOfA+"garbage")
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
+	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	_, singles := l.Counts()
 	assert.Len(t, singles, 1)
 }
 
 func TestAFloodIsDeliveredAsOneList(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	l := newListener()
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	l := &testkit.Listener{}
 	release := make(chan struct{})
-	l.onNotify = func(*registry.ServiceEvent) { <-release }
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
+	l.OnNotify = func(*registry.ServiceEvent) { <-release }
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 
-	quick := newListener() // sees everything while the other is stuck
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), quick)
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	quick.requireAddresses(t, "10.0.0.1:20000")
+	quick := &testkit.Listener{} // sees everything while the other is stuck
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), quick)
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	quick.RequireAddresses(t, "10.0.0.1:20000")
 	registerMany(t, r, 500)
-	require.True(t, eventually(func() bool { return len(quick.addresses()) == 501 }), "a slow listener delays no other")
+	require.True(t, testkit.Eventually(func() bool { return len(quick.Addresses()) == 501 }), "a slow listener delays no other")
 
 	close(release)
-	require.True(t, eventually(func() bool { return len(l.addresses()) == 501 }))
-	alls, singles := l.counts()
+	require.True(t, testkit.Eventually(func() bool { return len(l.Addresses()) == 501 }))
+	alls, singles := l.Counts()
 	assert.Equal(t, 2, alls, "the first list and the flood")
 	assert.Equal(t, []string{"add 10.0.0.1:20000"}, singles)
-	l.requireNoFaults(t)
+	l.RequireNoFaults(t)
 }
 
 func TestChangesOfOneKeyCollapseForASlowListener(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	l := newListener()
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	l := &testkit.Listener{}
 	entered, release := make(chan struct{}, 1), make(chan struct{})
-	l.onNotify = func(*registry.ServiceEvent) {
+	l.OnNotify = func(*registry.ServiceEvent) {
 		select {
 		case entered <- struct{}{}:
 			<-release
 		default:
 		}
 	}
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
-	quick := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), quick)
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
+	quick := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), quick)
 
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	require.True(t, eventually(func() bool { return len(entered) == 1 }))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	require.True(t, testkit.Eventually(func() bool { return len(entered) == 1 }))
 	for i := range 20 {
-		require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000", "weight", fmt.Sprint(i+1))))
-		require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.3:20000")))
-		require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.3:20000")))
+		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000", "weight", fmt.Sprint(i+1))))
+		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.3:20000")))
+		require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.3:20000")))
 	}
-	quick.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	require.True(t, eventually(func() bool { // the last change is there, too
-		quick.mu.Lock()
-		defer quick.mu.Unlock()
-		for _, u := range quick.urls {
+	quick.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	require.True(t, testkit.Eventually(func() bool { // the last change is there, too
+		for _, u := range quick.URLs() {
 			if u.GetParam("weight", "") == "20" {
 				return true
 			}
@@ -403,73 +388,65 @@ func TestChangesOfOneKeyCollapseForASlowListener(t *testing.T) {
 		return false
 	}))
 	close(release)
-	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	_, singles := l.counts()
+	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	_, singles := l.Counts()
 	assert.Equal(t, []string{"add 10.0.0.1:20000", "add 10.0.0.2:20000"}, singles)
 }
 
 func TestEveryListenerHasURLsOfItsOwn(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	vandal, other := newListener(), newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), vandal)
-	for _, u := range vandal.urls {
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	vandal, other := &testkit.Listener{}, &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), vandal)
+	for _, u := range vandal.URLs() {
 		u.SetParam("interface", "changed")
 		u.Ip = "changed"
 	}
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), other)
-	other.requireAddresses(t, "10.0.0.1:20000")
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), other)
+	other.RequireAddresses(t, "10.0.0.1:20000")
 }
 
 func TestAListenerThatPanicsHarmsOnlyItself(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	l, other := newListener(), newListener()
-	l.onNotify = func(e *registry.ServiceEvent) {
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	l, other := &testkit.Listener{}, &testkit.Listener{}
+	l.OnNotify = func(e *registry.ServiceEvent) {
 		if e.Service.Ip == "10.0.0.1" {
-			l.leave() // the deferred call does not count what was not told
-			defer l.enter()
 			panic("no such protocol")
 		}
 	}
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), other)
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
-	l.requireAddresses(t, "10.0.0.2:20000")
-	other.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), other)
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
+	l.RequireAddresses(t, "10.0.0.2:20000")
+	other.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
 }
 
 func TestNothingIsDeliveredAfterUnSubscribeHasReturned(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	ctx, cancel := context.WithCancel(t.Context())
 	var churn sync.WaitGroup
 	churn.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			u := provider("org.a.Greeter", fmt.Sprintf("10.0.0.%d:20000", i%5))
+			u := testkit.Provider("org.a.Greeter", fmt.Sprintf("10.0.0.%d:20000", i%5))
 			_ = r.Register(u)
 			_ = r.UnRegister(u)
 		}
 	})
 	for range 100 {
-		l := newListener()
-		loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
-		eventually(func() bool { _, singles := l.counts(); return len(singles) > 0 })
-		require.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), l))
-		l.mu.Lock()
-		assert.Zero(t, l.inside, "a call is still under way")
-		before := len(l.singles) + l.alls
-		l.mu.Unlock()
+		l := &testkit.Listener{}
+		testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
+		testkit.Eventually(func() bool { _, singles := l.Counts(); return len(singles) > 0 })
+		require.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), l))
+		l.Close()
 		time.Sleep(time.Millisecond)
-		l.mu.Lock()
-		assert.Equal(t, before, len(l.singles)+l.alls, "called after UnSubscribe had returned")
-		l.mu.Unlock()
-		l.requireNoFaults(t)
+		l.RequireNoFaults(t)
 	}
 	cancel()
 	churn.Wait()
@@ -479,33 +456,33 @@ func TestNothingIsDeliveredAfterUnSubscribeHasReturned(t *testing.T) {
 func TestAListenerMayUnSubscribeItselfAndOthersFromInside(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	a, b := newListener(), newListener()
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	a, b := &testkit.Listener{}, &testkit.Listener{}
 	var inside sync.WaitGroup
 	inside.Add(2)
-	unsubscribeOther := func(other *listener) func(*registry.ServiceEvent) {
+	unsubscribeOther := func(other *testkit.Listener) func(*registry.ServiceEvent) {
 		return func(*registry.ServiceEvent) {
 			inside.Done()
 			inside.Wait() // both are being told
-			assert.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), other))
+			assert.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), other))
 		}
 	}
-	a.onNotify, b.onNotify = unsubscribeOther(b), unsubscribeOther(a)
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), a)
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), b)
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-	a.requireAddresses(t, "10.0.0.1:20000")
-	b.requireAddresses(t, "10.0.0.1:20000")
+	a.OnNotify, b.OnNotify = unsubscribeOther(b), unsubscribeOther(a)
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), a)
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), b)
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	a.RequireAddresses(t, "10.0.0.1:20000")
+	b.RequireAddresses(t, "10.0.0.1:20000")
 
-	self := newListener()
-	self.onNotify = func(*registry.ServiceEvent) {
-		assert.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), self))
-		assert.NoError(t, r.Subscribe(consumer("org.a.Greeter", "version", "*"), self))
+	self := &testkit.Listener{}
+	self.OnNotify = func(*registry.ServiceEvent) {
+		assert.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), self))
+		assert.NoError(t, r.Subscribe(testkit.Consumer("org.a.Greeter", "version", "*"), self))
 	}
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), self)
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
-	self.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	requireWatchers(t, etcd, 1)
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), self)
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
+	self.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+	testkit.RequireWatchers(t, etcd, 1)
 }
 
 func TestALargeServiceIsListedInPagesAtOneRevision(t *testing.T) {
@@ -523,12 +500,12 @@ func TestALargeServiceIsListedInPagesAtOneRevision(t *testing.T) {
 			_, _ = etcd.Client().Delete(ctx, providerKey(0, "tri")+"-x")
 		}
 	})
-	r := newRegistry(t, etcd.Endpoint(), "registry.timeout", "30s")
-	l := newListener()
-	require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter"), l))
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "registry.timeout", "30s")
+	l := &testkit.Listener{}
+	require.NoError(t, r.LoadSubscribeInstances(testkit.Consumer("org.a.Greeter"), l))
 	cancel()
 	churn.Wait()
-	assert.InDelta(t, n, len(l.addresses()), 1)
+	assert.InDelta(t, n, len(l.Addresses()), 1)
 	requireLists(t, etcd, before+3) // pages of 5000
 }
 
@@ -536,33 +513,33 @@ func TestAWatchBehindACompactionListsAgain(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
-	reader, writer := newRegistry(t, proxy.Addr()), newRegistry(t, etcd.Endpoint())
+	reader, writer := testkit.NewRegistry(t, proxy.Addr()), testkit.NewRegistry(t, etcd.Endpoint())
 	for i := range 5 {
-		require.NoError(t, writer.Register(provider("org.a.Greeter", fmt.Sprintf("10.0.0.%d:20000", i))))
+		require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", fmt.Sprintf("10.0.0.%d:20000", i))))
 	}
-	l := newListener()
-	loadAndSubscribe(t, reader, consumer("org.a.Greeter"), l)
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, reader, testkit.Consumer("org.a.Greeter"), l)
 
 	proxy.Cut()
-	require.NoError(t, writer.UnRegister(provider("org.a.Greeter", "10.0.0.0:20000")))
-	require.NoError(t, writer.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "9")))
-	require.NoError(t, writer.Register(provider("org.a.Greeter", "10.0.0.7:20000")))
-	etcd.Compact(revision(t, etcd))
-	assert.Len(t, l.addresses(), 5, "cut off, it keeps what it knows")
+	require.NoError(t, writer.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.0:20000")))
+	require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "weight", "9")))
+	require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", "10.0.0.7:20000")))
+	etcd.Compact(testkit.Revision(t, etcd.Client()))
+	assert.Len(t, l.Addresses(), 5, "cut off, it keeps what it knows")
 	proxy.Restore()
 
-	l.requireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000", "10.0.0.4:20000", "10.0.0.7:20000")
-	alls, singles := l.counts()
+	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000", "10.0.0.4:20000", "10.0.0.7:20000")
+	alls, singles := l.Counts()
 	assert.Equal(t, 1, alls)
 	assert.Len(t, singles, 3, "only what differs: %v", singles)
 }
 
 func TestSubscribingWithoutAListenerOrWithOneThatCannotBeComparedIsAnError(t *testing.T) {
 	t.Parallel()
-	r := newRegistry(t, "127.0.0.1:1")
-	assert.ErrorContains(t, r.Subscribe(consumer("org.a.Greeter"), nil), "no listener")
-	assert.ErrorContains(t, r.Subscribe(consumer("org.a.Greeter"), sliceListener{}), "use a pointer")
-	assert.ErrorContains(t, r.UnSubscribe(consumer("org.a.Greeter"), sliceListener{}), "use a pointer")
+	r := testkit.NewRegistry(t, "127.0.0.1:1")
+	assert.ErrorContains(t, r.Subscribe(testkit.Consumer("org.a.Greeter"), nil), "no listener")
+	assert.ErrorContains(t, r.Subscribe(testkit.Consumer("org.a.Greeter"), sliceListener{}), "use a pointer")
+	assert.ErrorContains(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), sliceListener{}), "use a pointer")
 }
 
 type sliceListener []int

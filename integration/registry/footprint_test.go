@@ -5,12 +5,12 @@ package registry_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // BenchmarkFootprint measures what 1,000 services are to etcd: each with one
@@ -22,7 +22,7 @@ func BenchmarkFootprint(b *testing.B) {
 		b.StopTimer()
 		etcd := etcdtest.Start(b)
 		before := etcd.Metrics()
-		r := newRegistry(b, etcd.Endpoint())
+		r := testkit.NewRegistry(b, etcd.Endpoint())
 		more := []string{"application", "organisation-of-the-shop", "application.version", "1.0.0", "environment", "production",
 			"owner", "somebody", "release", "dubbo-golang-3.3.2", "serialization", "protobuf", "loadbalance", "random", "cluster", "failover",
 			"retries", "2", "weight", "100", "warmup", "100", "token", "", "pid", "12345", "ip", "10.0.0.1", "export", "true"}
@@ -31,21 +31,21 @@ func BenchmarkFootprint(b *testing.B) {
 		group.SetLimit(64)
 		for i := range services {
 			service := fmt.Sprintf("com.example.shop.Service%04d", i)
-			group.Go(func() error { return r.Register(provider(service, "10.0.0.1:20000", more...)) })
+			group.Go(func() error { return r.Register(testkit.Provider(service, "10.0.0.1:20000", more...)) })
 			group.Go(func() error {
-				l := newListener()
-				if err := r.LoadSubscribeInstances(consumer(service, more...), l); err != nil {
+				l := &testkit.Listener{}
+				if err := r.LoadSubscribeInstances(testkit.Consumer(service, more...), l); err != nil {
 					return err
 				}
-				if err := r.Subscribe(consumer(service, more...), l); err != nil {
+				if err := r.Subscribe(testkit.Consumer(service, more...), l); err != nil {
 					return err
 				}
-				return r.Register(consumer(service, more...))
+				return r.Register(testkit.Consumer(service, more...))
 			})
 		}
 		require.NoError(b, group.Wait())
 		b.StopTimer()
-		require.Eventually(b, func() bool { return etcd.Metrics().Value(etcdtest.MetricWatchers, nil) >= services }, patience, 10*time.Millisecond)
+		testkit.Await(b, testkit.Patience, func() bool { return etcd.Metrics().Value(etcdtest.MetricWatchers, nil) >= services })
 		after := etcd.Metrics()
 		report := func(name, metric string, unit float64) {
 			b.ReportMetric((after.Value(metric, nil)-before.Value(metric, nil))/unit, name)

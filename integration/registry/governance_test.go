@@ -15,13 +15,13 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/cluster/directory"
 	"dubbo.apache.org/dubbo-go/v3/common"
-	"dubbo.apache.org/dubbo-go/v3/protocol/invocation"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // entry is the key of a URL of org.a.Greeter under a category.
@@ -32,22 +32,6 @@ func entry(category, raw string) string {
 // anOverride is a rule for everybody, as dubbo-admin writes it.
 func anOverride(params string) string {
 	return "override://0.0.0.0/org.a.Greeter?category=configurators&dynamic=false&enabled=true&" + params
-}
-
-func put(t testing.TB, etcd *etcdtest.Server, keys ...string) {
-	t.Helper()
-	for _, key := range keys {
-		_, err := etcd.Client().Put(context.Background(), key, "")
-		require.NoError(t, err)
-	}
-}
-
-func remove(t testing.TB, etcd *etcdtest.Server, keys ...string) {
-	t.Helper()
-	for _, key := range keys {
-		_, err := etcd.Client().Delete(context.Background(), key)
-		require.NoError(t, err)
-	}
 }
 
 // follow makes a directory that is told of changes.
@@ -62,8 +46,8 @@ func follow(t testing.TB, r registry.Registry, params ...string) directory.Direc
 // port.
 func offered(d directory.Directory, name string) map[string]string {
 	values := map[string]string{}
-	for _, i := range d.List(invocation.NewRPCInvocation("Greet", nil, nil)) {
-		values[i.GetURL().Port] = i.GetURL().GetParam(name, "")
+	for _, u := range testkit.Offered(d) {
+		values[u.Port] = u.GetParam(name, "")
 	}
 	return values
 }
@@ -73,7 +57,7 @@ func offered(d directory.Directory, name string) map[string]string {
 func requireOffered(t testing.TB, d directory.Directory, name string, want map[string]string) {
 	t.Helper()
 	var got map[string]string
-	require.True(t, eventually(func() bool {
+	require.True(t, testkit.Eventually(func() bool {
 		got = offered(d, name)
 		return maps.Equal(got, want)
 	}), "the directory offers %s of %v, want %v", name, got, want)
@@ -82,28 +66,28 @@ func requireOffered(t testing.TB, d directory.Directory, name string, want map[s
 func TestAnOverrideHoldsForTheInvokersOfAConsumerUntilItIsDeleted(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
 	first := entry("configurators", anOverride("timeout=1234"))
-	put(t, etcd, first)
+	testkit.Put(t, etcd.Client(), first, "")
 
 	d := newDirectory(t, r, "org.a.Greeter", "timeout", "3s")
 	assert.Equal(t, map[string]string{"1": "1234ms"}, offered(d, "timeout"), "before anything is subscribed, in the framework's notation")
 	require.NoError(t, r.Subscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
 
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:2")))
 	requireOffered(t, d, "timeout", map[string]string{"1": "1234ms", "2": "1234ms"})
 	second := entry("configurators", anOverride("timeout=777&loadbalance=roundrobin"))
-	put(t, etcd, second)
+	testkit.Put(t, etcd.Client(), second, "")
 	requireOffered(t, d, "timeout", map[string]string{"1": "777ms", "2": "777ms"})
 	requireOffered(t, d, "loadbalance", map[string]string{"1": "roundrobin", "2": "roundrobin"})
-	remove(t, etcd, second)
+	testkit.Delete(t, etcd.Client(), second)
 	requireOffered(t, d, "timeout", map[string]string{"1": "1234ms", "2": "1234ms"})
 	requireOffered(t, d, "loadbalance", map[string]string{"1": "", "2": ""})
-	remove(t, etcd, first)
+	testkit.Delete(t, etcd.Client(), first)
 	requireOffered(t, d, "timeout", map[string]string{"1": "3s", "2": "3s"})
 
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:2")))
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "127.0.0.1:2")))
 	requireOffered(t, d, "timeout", map[string]string{"1": "3s"})
 }
 
@@ -111,9 +95,9 @@ func TestAnOverrideHoldsForTheInvokersOfAConsumerUntilItIsDeleted(t *testing.T) 
 func TestWhichOverridesAreForAConsumer(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1", "application", "shop", "zone", "east")))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2", "application", "shop", "zone", "west")))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1", "application", "shop", "zone", "east")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:2", "application", "shop", "zone", "west")))
 	d := follow(t, r, "timeout", "3s")
 	const at = "override://"
 	path := func(params string) string {
@@ -169,70 +153,71 @@ func TestWhichOverridesAreForAConsumer(t *testing.T) {
 func TestOverridesApplyInTheOrderOfJavaAndAnEmptyURLCancelsThem(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
 	d := follow(t, r, "timeout", "3s")
 	one := entry("configurators", "override://127.0.0.1:1/org.a.Greeter?category=configurators&timeout=1")
 	high := entry("configurators", anOverride("timeout=2&priority=2"))
 	low := entry("configurators", anOverride("timeout=3&priority=1"))
-	put(t, etcd, one, high, low)
+	for _, rule := range []string{one, high, low} {
+		testkit.Put(t, etcd.Client(), rule, "")
+	}
 	requireOffered(t, d, "timeout", map[string]string{"1": "1ms"})
-	remove(t, etcd, one)
+	testkit.Delete(t, etcd.Client(), one)
 	requireOffered(t, d, "timeout", map[string]string{"1": "2ms"})
-	remove(t, etcd, high)
+	testkit.Delete(t, etcd.Client(), high)
 	requireOffered(t, d, "timeout", map[string]string{"1": "3ms"})
 	none := entry("configurators", "empty://0.0.0.0/org.a.Greeter?category=configurators")
-	put(t, etcd, none)
+	testkit.Put(t, etcd.Client(), none, "")
 	requireOffered(t, d, "timeout", map[string]string{"1": "3s"})
-	remove(t, etcd, none)
+	testkit.Delete(t, etcd.Client(), none)
 	requireOffered(t, d, "timeout", map[string]string{"1": "3ms"})
 }
 
 func TestADisabledProviderIsNotOffered(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2", "disabled", "true")))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:2", "disabled", "true")))
 	d := follow(t, r)
 	requireInvokers(t, d, "127.0.0.1:1")
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:2")))
 	requireInvokers(t, d, "127.0.0.1:1", "127.0.0.1:2")
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1", "disabled", "true")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1", "disabled", "true")))
 	requireInvokers(t, d, "127.0.0.1:2")
 
 	all := entry("configurators", anOverride("disabled=true"))
-	put(t, etcd, all)
+	testkit.Put(t, etcd.Client(), all, "")
 	requireInvokers(t, d)
 	one := entry("configurators", "override://127.0.0.1:1/org.a.Greeter?category=configurators&disabled=false")
-	put(t, etcd, one)
+	testkit.Put(t, etcd.Client(), one, "")
 	requireInvokers(t, d, "127.0.0.1:1")
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:3"))) // comes while they are disabled
-	remove(t, etcd, one)
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:3"))) // comes while they are disabled
+	testkit.Delete(t, etcd.Client(), one)
 	requireInvokers(t, d)
-	remove(t, etcd, all)
+	testkit.Delete(t, etcd.Client(), all)
 	requireInvokers(t, d, "127.0.0.1:2", "127.0.0.1:3")
 }
 
 func TestAConsumerLosesItsProvidersWhileOverridesStay(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	urls := []*common.URL{provider("org.a.Greeter", "127.0.0.1:1"), provider("org.a.Greeter", "127.0.0.1:2")}
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	urls := []*common.URL{testkit.Provider("org.a.Greeter", "127.0.0.1:1"), testkit.Provider("org.a.Greeter", "127.0.0.1:2")}
 	for _, u := range urls {
 		require.NoError(t, r.Register(u))
 	}
 	rule := entry("configurators", anOverride("timeout=5"))
-	put(t, etcd, rule)
+	testkit.Put(t, etcd.Client(), rule, "")
 	d := follow(t, r, "timeout", "3s")
 	requireOffered(t, d, "timeout", map[string]string{"1": "5ms", "2": "5ms"})
-	_, err := etcd.Client().Delete(t.Context(), providersOfA, clientv3.WithPrefix())
-	require.NoError(t, err)
+	testkit.DeleteAll(t, etcd.Client(), providersOfA)
 	requireInvokers(t, d)
-	put(t, etcd, entry("configurators", anOverride("retries=5"))) // a list of nothing but rules
-	require.True(t, eventually(func() bool { return len(invokers(d)) == 0 }))
-	remove(t, etcd, rule)
-	put(t, etcd, entry("providers", "tri://127.0.0.1:3/org.a.Greeter?interface=org.a.Greeter&timestamp=1"))
+	testkit.Put(t, etcd.Client(), entry("configurators", anOverride("retries=5")), "") // a list of nothing but rules
+	require.True(t, testkit.Eventually(func() bool { return len(testkit.Invokers(d)) == 0 }))
+	testkit.Delete(t, etcd.Client(), rule)
+	testkit.Put(t, etcd.Client(), entry("providers", "tri://127.0.0.1:3/org.a.Greeter?interface=org.a.Greeter&timestamp=1"), "")
 	requireOffered(t, d, "retries", map[string]string{"3": "5"})
 	requireOffered(t, d, "timeout", map[string]string{"3": "3s"})
 }
@@ -240,39 +225,40 @@ func TestAConsumerLosesItsProvidersWhileOverridesStay(t *testing.T) {
 func TestEmptyProtectionIsOfProvidersWhateverTheOverrides(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	writer := newRegistry(t, etcd.Endpoint())
-	r := newRegistry(t, etcd.Endpoint(), "enable-empty-protection", "true")
-	u := provider("org.a.Greeter", "127.0.0.1:1")
+	writer := testkit.NewRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "enable-empty-protection", "true")
+	u := testkit.Provider("org.a.Greeter", "127.0.0.1:1")
 	require.NoError(t, writer.Register(u))
 	d := follow(t, r, "timeout", "3s")
-	several, single := newListener(), newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "providers,configurators"), several)
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), single)
+	several, single := &testkit.Listener{}, &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", "category", "providers,configurators"), several)
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), single)
 	require.NoError(t, writer.UnRegister(u))
 	rule := entry("configurators", anOverride("timeout=5"))
-	put(t, etcd, rule)
+	testkit.Put(t, etcd.Client(), rule, "")
 	requireOffered(t, d, "timeout", map[string]string{"1": "5ms"})
-	several.requireAddresses(t, "0.0.0.0:0", "127.0.0.1:1")
-	remove(t, etcd, rule)
+	several.RequireAddresses(t, "0.0.0.0:0", "127.0.0.1:1")
+	testkit.Delete(t, etcd.Client(), rule)
 	requireOffered(t, d, "timeout", map[string]string{"1": "3s"})
-	several.requireAddresses(t, "127.0.0.1:1")
-	require.NoError(t, writer.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	several.RequireAddresses(t, "127.0.0.1:1")
+	require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:2")))
 	requireInvokers(t, d, "127.0.0.1:2")
-	several.requireAddresses(t, "127.0.0.1:2")
-	single.requireAddresses(t, "127.0.0.1:2")
+	several.RequireAddresses(t, "127.0.0.1:2")
+	single.RequireAddresses(t, "127.0.0.1:2")
 }
 
 func TestAListenerThatNamesNoCategoryIsToldOfProvidersOnly(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	put(t, etcd, entry("configurators", anOverride("timeout=5")), entry("routers", "route://0.0.0.0/org.a.Greeter?category=routers&rule=x"))
-	l := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter"), l)
-	put(t, etcd, entry("configurators", anOverride("timeout=6")))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
-	l.requireAddresses(t, "127.0.0.1:1")
-	alls, singles := l.counts()
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	testkit.Put(t, etcd.Client(), entry("configurators", anOverride("timeout=5")), "")
+	testkit.Put(t, etcd.Client(), entry("routers", "route://0.0.0.0/org.a.Greeter?category=routers&rule=x"), "")
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
+	testkit.Put(t, etcd.Client(), entry("configurators", anOverride("timeout=6")), "")
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
+	l.RequireAddresses(t, "127.0.0.1:1")
+	alls, singles := l.Counts()
 	assert.Equal(t, 1, alls)
 	assert.Len(t, singles, 1)
 }
@@ -298,16 +284,16 @@ func TestOverridesAndRoutersAreToldAsTheyCome(t *testing.T) {
 		t.Run(category, func(t *testing.T) {
 			t.Parallel()
 			etcd := etcdtest.Start(t)
-			r := newRegistry(t, etcd.Endpoint())
-			one, several := newListener(), newListener()
-			loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", category), one)
-			loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "providers,configurators,routers"), several)
+			r := testkit.NewRegistry(t, etcd.Endpoint())
+			one, several := &testkit.Listener{}, &testkit.Listener{}
+			testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", "category", category), one)
+			testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", "category", "providers,configurators,routers"), several)
 			for n, form := range forms {
 				key := entry(category, form)
-				put(t, etcd, key)
-				for _, l := range []*listener{one, several} {
-					require.True(t, eventually(func() bool { return l.has(key) != nil }), form)
-					u := l.has(key)
+				testkit.Put(t, etcd.Client(), key, "")
+				for _, l := range []*testkit.Listener{one, several} {
+					require.True(t, testkit.Eventually(func() bool { return l.URLs()[key] != nil }), form)
+					u := l.URLs()[key]
 					protocol, _, _ := strings.Cut(form, "://")
 					assert.Equal(t, protocol, u.Protocol)
 					assert.Equal(t, category, u.GetParam("category", ""))
@@ -317,51 +303,44 @@ func TestOverridesAndRoutersAreToldAsTheyCome(t *testing.T) {
 				}
 			}
 			disabled := entry(category, "override://0.0.0.0/org.a.Greeter?enabled=false&category="+category)
-			put(t, etcd, disabled)
-			late := newListener() // by one list
-			loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "-consumers"), late)
+			testkit.Put(t, etcd.Client(), disabled, "")
+			late := &testkit.Listener{} // by one list
+			testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", "category", "-consumers"), late)
 			for i, form := range forms {
 				key := entry(category, form)
-				assert.NotNil(t, late.has(key), form)
-				remove(t, etcd, key)
-				for _, l := range []*listener{one, several, late} {
-					require.True(t, eventually(func() bool { return l.has(key) == nil }), form)
-					require.Len(t, l.addresses(), len(forms)-1-i)
+				assert.NotNil(t, late.URLs()[key], form)
+				testkit.Delete(t, etcd.Client(), key)
+				for _, l := range []*testkit.Listener{one, several, late} {
+					require.True(t, testkit.Eventually(func() bool { return l.URLs()[key] == nil }), form)
+					require.Len(t, l.Addresses(), len(forms)-1-i)
 				}
 			}
-			one.requireNoFaults(t)
-			several.requireNoFaults(t)
+			one.RequireNoFaults(t)
+			several.RequireNoFaults(t)
 		})
 	}
-}
-
-// has returns the URL of an event, by its key.
-func (l *listener) has(key string) *common.URL {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.urls[key]
 }
 
 func TestRoutersDoNotHarmADirectory(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	route := func(n int) string {
 		return entry("routers", fmt.Sprintf("condition://0.0.0.0/org.a.Greeter?category=routers&rule=x&n=%d", n))
 	}
-	put(t, etcd, route(0))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	testkit.Put(t, etcd.Client(), route(0), "")
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
 	d := follow(t, r, "category", "providers,configurators,routers")
 	requireInvokers(t, d, "127.0.0.1:1")
 	for n := 1; n < 40; n++ {
-		put(t, etcd, route(n))
+		testkit.Put(t, etcd.Client(), route(n), "")
 	}
-	put(t, etcd, entry("configurators", anOverride("retries=5")))
+	testkit.Put(t, etcd.Client(), entry("configurators", anOverride("retries=5")), "")
 	requireOffered(t, d, "retries", map[string]string{"1": "5"})
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:2")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:2")))
 	requireInvokers(t, d, "127.0.0.1:1", "127.0.0.1:2")
-	remove(t, etcd, route(1))
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "127.0.0.1:1")))
+	testkit.Delete(t, etcd.Client(), route(1))
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
 	requireInvokers(t, d, "127.0.0.1:2")
 }
 
@@ -396,14 +375,14 @@ func TestSeveralCategoriesBeginWithOneSnapshot(t *testing.T) {
 	})
 	for _, category := range []string{"providers,configurators,routers", "-consumers", "*"} {
 		for range 30 {
-			r := newRegistry(t, etcd.Endpoint(), "file-cache", "false")
-			l := newListener()
-			require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter", "category", category), l))
+			r := testkit.NewRegistry(t, etcd.Endpoint(), "file-cache", "false")
+			l := &testkit.Listener{}
+			require.NoError(t, r.LoadSubscribeInstances(testkit.Consumer("org.a.Greeter", "category", category), l))
 			numbers := map[string]bool{}
-			for _, u := range l.urls {
+			for _, u := range l.URLs() {
 				numbers[u.GetParam("n", "")] = true
 			}
-			assert.Len(t, l.urls, 3)
+			assert.Len(t, l.URLs(), 3)
 			assert.Len(t, numbers, 1, "what was never there together: %v", numbers)
 			r.Destroy()
 		}
@@ -415,23 +394,23 @@ func TestSeveralCategoriesBeginWithOneSnapshot(t *testing.T) {
 func TestAReferenceDoesNotHearOfOtherConsumers(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	d := follow(t, r)
-	requireWatchers(t, etcd, 2)
-	all := newListener()
-	loadAndSubscribe(t, r, consumer("org.a.Greeter", "category", "*"), all)
-	requireWatchers(t, etcd, 3)
+	testkit.RequireWatchers(t, etcd, 2)
+	all := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", "category", "*"), all)
+	testkit.RequireWatchers(t, etcd, 3)
 	before := etcd.Metrics().Value("etcd_debugging_mvcc_events_total", nil)
 	for i := range 20 {
-		require.NoError(t, r.Register(consumer("org.a.Greeter", "n", fmt.Sprint(i))))
+		require.NoError(t, r.Register(testkit.Consumer("org.a.Greeter", "n", fmt.Sprint(i))))
 	}
-	require.NoError(t, r.Register(provider("org.a.Greeter", "127.0.0.1:1")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:1")))
 	requireInvokers(t, d, "127.0.0.1:1")
-	require.True(t, eventually(func() bool { return len(all.addresses()) == 21 }))
+	require.True(t, testkit.Eventually(func() bool { return len(all.Addresses()) == 21 }))
 	// Of the interface's own key nobody hears.
 	assert.EqualValues(t, 20+2, etcd.Metrics().Value("etcd_debugging_mvcc_events_total", nil)-before, "events sent")
 	require.NoError(t, r.UnSubscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
-	requireWatchers(t, etcd, 1)
+	testkit.RequireWatchers(t, etcd, 1)
 }
 
 func TestTheOverridesOfTheREADMEWork(t *testing.T) {
@@ -441,25 +420,24 @@ func TestTheOverridesOfTheREADMEWork(t *testing.T) {
 	examples := regexp.MustCompile(`(?m)^etcdctl put '([^']+)' ''$`).FindAllSubmatch(readme, -1)
 	require.Len(t, examples, 3)
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	const service = "com.example.Greeter"
 	for _, address := range []string{"10.0.0.6:20000", "10.0.0.7:20000", "10.0.0.8:20000"} {
-		require.NoError(t, r.Register(serviceURL(stubProtocol, service, address, []string{"side", "provider", "weight", "100"})))
+		require.NoError(t, r.Register(testkit.ServiceURL(stubProtocol, service, address, "side", "provider", "weight", "100")))
 	}
-	d := newDirectoryOf(t, r, serviceURL(stubProtocol, service, "", []string{"application", "test", "timeout", "3s"}))
+	d := newDirectoryOf(t, r, testkit.ServiceURL(stubProtocol, service, "", "application", "test", "timeout", "3s"))
 	require.NoError(t, r.Subscribe(d.GetURL().SubURL, d.(registry.NotifyListener)))
 	requireInvokers(t, d, "10.0.0.6:20000", "10.0.0.7:20000", "10.0.0.8:20000")
 	for _, example := range examples {
-		put(t, etcd, string(example[1]))
+		testkit.Put(t, etcd.Client(), string(example[1]), "")
 	}
 	requireInvokers(t, d, "10.0.0.6:20000", "10.0.0.7:20000")
 	weights := map[string]string{}
-	for _, i := range d.List(invocation.NewRPCInvocation("Greet", nil, nil)) {
-		weights[i.GetURL().Ip] = i.GetURL().GetParam("weight", "")
-		assert.Equal(t, "2500ms", i.GetURL().GetParam("timeout", ""))
+	for _, u := range testkit.Offered(d) {
+		weights[u.Ip] = u.GetParam("weight", "")
+		assert.Equal(t, "2500ms", u.GetParam("timeout", ""))
 	}
 	assert.Equal(t, map[string]string{"10.0.0.6": "100", "10.0.0.7": "200"}, weights)
-	_, err = etcd.Client().Delete(t.Context(), "/dubbo/com.example.Greeter/configurators/", clientv3.WithPrefix())
-	require.NoError(t, err)
+	testkit.DeleteAll(t, etcd.Client(), "/dubbo/com.example.Greeter/configurators/")
 	requireInvokers(t, d, "10.0.0.6:20000", "10.0.0.7:20000", "10.0.0.8:20000")
 }

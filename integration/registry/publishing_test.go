@@ -21,16 +21,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func TestProviderIsRegisteredUnderJavasKey(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "version", "1.0.0", "group", "g")))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "version", "1.0.0", "group", "g")))
 
-	response, err := etcd.Client().Get(t.Context(), "", clientv3.WithFromKey())
-	require.NoError(t, err)
+	response := testkit.Get(t, etcd.Client(), "", clientv3.WithFromKey())
 	require.Len(t, response.Kvs, 2, "the interface's key and the provider's, and no other")
 	parent, key := response.Kvs[0], response.Kvs[1]
 	assert.Equal(t, "/dubbo/org.a.Greeter", string(parent.Key))
@@ -49,11 +49,11 @@ func TestProviderIsRegisteredUnderJavasKey(t *testing.T) {
 func TestConsumerIsRegisteredUnderJavasKey(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	u := consumer("org.a.Greeter")
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	u := testkit.Consumer("org.a.Greeter")
 	u.Ip = "10.0.0.9"
 	require.NoError(t, r.Register(u))
-	found := keys(t, etcd.Client(), "/dubbo/org.a.Greeter/")
+	found := testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/")
 	assert.Equal(t, []string{"/dubbo/org.a.Greeter/consumers/consumer://10.0.0.9/org.a.Greeter?category=consumers&check=false" +
 		"&interface=org.a.Greeter&protocol=tri&registry.role=0&side=consumer&timestamp=1700000000"}, slices.Collect(maps.Keys(found)))
 }
@@ -63,11 +63,10 @@ func TestExistingInterfaceKeyIsLeftAsItIs(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	put, err := etcd.Client().Put(t.Context(), "/dubbo/org.a.Greeter", "1234567") // as Java does
 	require.NoError(t, err)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
 
-	response, err := etcd.Client().Get(t.Context(), "/dubbo/org.a.Greeter")
-	require.NoError(t, err)
+	response := testkit.Get(t, etcd.Client(), "/dubbo/org.a.Greeter")
 	assert.Equal(t, "1234567", string(response.Kvs[0].Value))
 	assert.Equal(t, put.Header.Revision, response.Kvs[0].ModRevision)
 }
@@ -82,24 +81,24 @@ func TestGroupAndNamespaceAreThePrefixOfEveryKey(t *testing.T) {
 		{"", "tenant", "/tenant/dubbo/org.a.Greeter"},
 		{"shop", "/tenant/a/", "/tenant/a/shop/org.a.Greeter"},
 	} {
-		r := newRegistry(t, etcd.Endpoint(), "registry.group", tc.group, "registry.namespace", tc.namespace)
-		require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
-		assert.Len(t, keys(t, etcd.Client(), tc.want+"/providers/"), 1, tc.want)
-		assert.Len(t, keys(t, etcd.Client(), tc.want), 2, tc.want)
+		r := testkit.NewRegistry(t, etcd.Endpoint(), "registry.group", tc.group, "registry.namespace", tc.namespace)
+		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+		assert.Len(t, testkit.Keys(t, etcd.Client(), tc.want+"/providers/"), 1, tc.want)
+		assert.Len(t, testkit.Keys(t, etcd.Client(), tc.want), 2, tc.want)
 
-		l := newListener()
-		require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter"), l))
-		l.requireAddresses(t, "10.0.0.1:20000")
+		l := &testkit.Listener{}
+		require.NoError(t, r.LoadSubscribeInstances(testkit.Consumer("org.a.Greeter"), l))
+		l.RequireAddresses(t, "10.0.0.1:20000")
 	}
 }
 
 func TestRegistrationCostsOneRequest(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	const n = 20
 	for i := range n {
-		require.NoError(t, r.Register(provider(fmt.Sprintf("org.a.Service%d", i), "10.0.0.1:20000")))
+		require.NoError(t, r.Register(testkit.Provider(fmt.Sprintf("org.a.Service%d", i), "10.0.0.1:20000")))
 	}
 	m := etcd.Metrics()
 	assert.Equal(t, n, m.Requests("Txn"))
@@ -110,16 +109,16 @@ func TestRegistrationCostsOneRequest(t *testing.T) {
 func TestConcurrentRegistrationsShareTransactions(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	const n = 1000
 	var calls errgroup.Group
 	for i := range n {
 		calls.Go(func() error {
-			return r.Register(provider("org.a.Greeter", fmt.Sprintf("10.0.%d.%d:20000", i/250, i%250)))
+			return r.Register(testkit.Provider("org.a.Greeter", fmt.Sprintf("10.0.%d.%d:20000", i/250, i%250)))
 		})
 	}
 	require.NoError(t, calls.Wait())
-	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), n)
+	assert.Len(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), n)
 	txns := etcd.Metrics().Requests("Txn")
 	assert.Less(t, txns, n/5)
 	t.Logf("%d registrations in %d transactions", n, txns)
@@ -128,183 +127,182 @@ func TestConcurrentRegistrationsShareTransactions(t *testing.T) {
 func TestUnRegisterDeletesAtOnceAndOnlyItsOwnKey(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	first, second := provider("org.a.Greeter", "10.0.0.1:20000"), provider("org.a.Greeter", "10.0.0.2:20000")
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	first, second := testkit.Provider("org.a.Greeter", "10.0.0.1:20000"), testkit.Provider("org.a.Greeter", "10.0.0.2:20000")
 	require.NoError(t, r.Register(first))
 	require.NoError(t, r.Register(second))
 
 	require.NoError(t, r.UnRegister(first))
-	found := slices.Collect(maps.Keys(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")))
+	found := slices.Collect(maps.Keys(testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")))
 	require.Len(t, found, 1)
 	assert.Contains(t, found[0], "10.0.0.2")
 
 	require.NoError(t, r.UnRegister(first), "what is not registered is ignored")
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.2:20000", "weight", "7")), "neither is this one")
-	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.2:20000", "weight", "7")), "neither is this one")
+	assert.Len(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
 
 	require.NoError(t, r.Register(first), "it may be registered again")
-	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 2)
+	assert.Len(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 2)
 }
 
 func TestReRegistrationReplacesTheKeyInOneTransaction(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")))
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
 
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	watch := etcd.Client().Watch(ctx, "/dubbo/", clientv3.WithPrefix(), clientv3.WithRev(revision(t, etcd)+1))
-	weighted := provider("org.a.Greeter", "10.0.0.1:20000", "weight", "50")
+	watch := etcd.Client().Watch(ctx, "/dubbo/", clientv3.WithPrefix(), clientv3.WithRev(testkit.Revision(t, etcd.Client())+1))
+	weighted := testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "weight", "50")
 	require.NoError(t, r.Register(weighted))
 	require.NoError(t, r.Register(weighted), "once more changes nothing")
 
 	response := <-watch
 	require.Len(t, response.Events, 2, "one put, one delete")
 	assert.Equal(t, response.Events[0].Kv.ModRevision, response.Events[1].Kv.ModRevision)
-	found := slices.Collect(maps.Keys(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")))
+	found := slices.Collect(maps.Keys(testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")))
 	require.Len(t, found, 1)
 	assert.Contains(t, found[0], "weight=50")
 
-	require.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.1:20000")), "the old URL is not registered any more")
-	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
+	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")), "the old URL is not registered any more")
+	assert.Len(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
 	require.NoError(t, r.UnRegister(weighted))
-	assert.Empty(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
+	assert.Empty(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
 }
 
 func TestManyReRegistrationsLeaveTheLastOne(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	var calls errgroup.Group
 	for i := range 200 {
 		calls.Go(func() error {
-			return r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", fmt.Sprint(i+1)))
+			return r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "weight", fmt.Sprint(i+1)))
 		})
 	}
 	require.NoError(t, calls.Wait())
-	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
+	assert.Len(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
 }
 
 func TestTwoReferencesOfOneProcessAreBothRegistered(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	first, second := consumer("org.a.Greeter"), consumer("org.a.Greeter", "timeout", "500")
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	first, second := testkit.Consumer("org.a.Greeter"), testkit.Consumer("org.a.Greeter", "timeout", "500")
 	require.NoError(t, r.Register(first))
 	require.NoError(t, r.Register(second))
-	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/consumers/"), 2)
+	assert.Len(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/consumers/"), 2)
 	require.NoError(t, r.UnRegister(first))
-	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/consumers/"), 1)
+	assert.Len(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/consumers/"), 1)
 }
 
 func TestDynamicFalseIsRegisteredWithoutALeaseAndStays(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	static := provider("org.a.Greeter", "10.0.0.1:20000", "dynamic", "false")
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	static := testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "dynamic", "false")
 	require.NoError(t, r.Register(static))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
 	r.Destroy()
 
-	found := keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
+	found := testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
 	require.Len(t, found, 1)
 	for key, lease := range found {
 		assert.Contains(t, key, "10.0.0.1")
 		assert.Zero(t, lease)
 	}
 
-	again := newRegistry(t, etcd.Endpoint())
+	again := testkit.NewRegistry(t, etcd.Endpoint())
 	require.NoError(t, again.Register(static))
 	require.NoError(t, again.UnRegister(static), "only an explicit UnRegister removes it")
-	assert.Empty(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
+	assert.Empty(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
 }
 
 func TestSimplifiedURLIsRegisteredAsTheFrameworkGivesIt(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint(), "simplified", "true")
-	full := provider("org.a.Greeter", "10.0.0.1:20000", "version", "1.0.0", "retries", "7", "application", "a")
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "simplified", "true")
+	full := testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "version", "1.0.0", "retries", "7", "application", "a")
 	// registryProtocol keeps these, among others, and drops the rest.
 	simplified := full.CloneWithParams([]string{"application", "version", "timestamp", "interface", "registry.role"})
 	require.NoError(t, r.Register(simplified))
-	for key := range keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/") {
+	for key := range testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/") {
 		assert.Contains(t, key, "version=1.0.0")
 		assert.NotContains(t, key, "retries")
 	}
-	l := newListener()
-	require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter", "version", "1.0.0"), l))
-	l.requireAddresses(t, "10.0.0.1:20000")
+	l := &testkit.Listener{}
+	require.NoError(t, r.LoadSubscribeInstances(testkit.Consumer("org.a.Greeter", "version", "1.0.0"), l))
+	l.RequireAddresses(t, "10.0.0.1:20000")
 }
 
 func TestAnOverrideIsRegisteredInItsCategory(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, etcd.Endpoint())
 	override, err := common.NewURL("override://0.0.0.0/org.a.Greeter?category=configurators&dynamic=false&enabled=true&timeout=500")
 	require.NoError(t, err)
 	override.Ip = "0.0.0.0"
 	require.NoError(t, r.Register(override))
 	assert.Equal(t, []string{"/dubbo/org.a.Greeter/configurators/override://0.0.0.0/org.a.Greeter?category=configurators&dynamic=false&enabled=true&timeout=500"},
-		slices.Collect(maps.Keys(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/"))))
+		slices.Collect(maps.Keys(testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/"))))
 }
 
 func TestAKeyOfTwoRegistriesStaysUntilBothAreGone(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	first, second := newRegistry(t, etcd.Endpoint()), newRegistry(t, etcd.Endpoint())
-	u := provider("org.a.Greeter", "10.0.0.1:20000")
+	first, second := testkit.NewRegistry(t, etcd.Endpoint()), testkit.NewRegistry(t, etcd.Endpoint())
+	u := testkit.Provider("org.a.Greeter", "10.0.0.1:20000")
 	require.NoError(t, first.Register(u))
 	require.NoError(t, second.Register(u))
-	require.NoError(t, first.Register(provider("org.a.Greeter", "10.0.0.2:20000")))
+	require.NoError(t, first.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
 	first.Destroy()
-	found := slices.Collect(maps.Keys(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")))
+	found := slices.Collect(maps.Keys(testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")))
 	require.Len(t, found, 1, "the other key went with the first registry")
 	assert.Contains(t, found[0], "10.0.0.1")
 	second.Destroy()
-	assert.Empty(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
+	assert.Empty(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
 }
 
 func TestAURLWithoutAServiceIsAnError(t *testing.T) {
 	t.Parallel()
-	r := newRegistry(t, "127.0.0.1:1")
+	r := testkit.NewRegistry(t, "127.0.0.1:1")
 	u := common.NewURLWithOptions(common.WithProtocol("tri"), common.WithIp("10.0.0.1"), common.WithPort("1"), common.WithParams(url.Values{}))
 	assert.ErrorContains(t, r.Register(u), "names no service")
-	assert.ErrorContains(t, r.Subscribe(u, newListener()), "names no service")
+	assert.ErrorContains(t, r.Subscribe(u, &testkit.Listener{}), "names no service")
 }
 
 func TestADestroyedRegistryRefusesUse(t *testing.T) {
 	t.Parallel()
-	r := newRegistry(t, "127.0.0.1:1")
+	r := testkit.NewRegistry(t, "127.0.0.1:1")
 	assert.True(t, r.IsAvailable())
 	r.Destroy()
 	r.Destroy()
 	assert.False(t, r.IsAvailable())
-	assert.ErrorContains(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000")), "destroyed")
-	assert.ErrorContains(t, r.Subscribe(consumer("org.a.Greeter"), newListener()), "destroyed")
-	assert.NoError(t, r.UnRegister(provider("org.a.Greeter", "10.0.0.1:20000")))
-	assert.NoError(t, r.UnSubscribe(consumer("org.a.Greeter"), newListener()))
+	assert.ErrorContains(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")), "destroyed")
+	assert.ErrorContains(t, r.Subscribe(testkit.Consumer("org.a.Greeter"), &testkit.Listener{}), "destroyed")
+	assert.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
+	assert.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), &testkit.Listener{}))
 }
 
 func TestRegisteringWhileEtcdIsAwayIsMadeGoodLater(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Reserve(t)
-	r := newRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms")
-	u := provider("org.a.Greeter", "10.0.0.1:20000")
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms")
+	u := testkit.Provider("org.a.Greeter", "10.0.0.1:20000")
 	require.NoError(t, r.Register(u), "etcd away is no reason not to start")
-	l := newListener()
-	require.NoError(t, r.LoadSubscribeInstances(consumer("org.a.Greeter"), l))
-	require.NoError(t, r.Subscribe(consumer("org.a.Greeter"), l))
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 
 	etcd.Start()
-	l.requireAddresses(t, "10.0.0.1:20000")
+	l.RequireAddresses(t, "10.0.0.1:20000")
 }
 
 func TestCheckMakesAnAbsentEtcdAnError(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Reserve(t)
-	everything := newRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms", constant.CheckKey, "true")
-	some := newRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms")
+	everything := testkit.NewRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms", constant.CheckKey, "true")
+	some := testkit.NewRegistry(t, etcd.Endpoint(), "registry.timeout", "500ms")
 	for name, c := range map[string]struct {
 		registry registry.Registry
 		params   []string // of the service
@@ -312,16 +310,16 @@ func TestCheckMakesAnAbsentEtcdAnError(t *testing.T) {
 		"of the registry": {everything, nil},
 		"of the service":  {some, []string{constant.CheckKey, "true"}},
 	} {
-		err := c.registry.Register(provider("org.a.Greeter", "10.0.0.1:20000", c.params...))
+		err := c.registry.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", c.params...))
 		require.ErrorContains(t, err, "org.a.Greeter", "check %s", name)
-		err = c.registry.LoadSubscribeInstances(consumer("org.a.Greeter", c.params...), newListener())
+		err = c.registry.LoadSubscribeInstances(testkit.Consumer("org.a.Greeter", c.params...), &testkit.Listener{})
 		require.ErrorContains(t, err, etcd.Endpoint(), "check %s", name)
 	}
-	require.NoError(t, some.Register(provider("org.a.Greeter", "10.0.0.2:20000", constant.CheckKey, "false")))
+	require.NoError(t, some.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000", constant.CheckKey, "false")))
 	etcd.Start()
-	require.Eventually(t, func() bool { return len(keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")) > 0 }, patience, 10*time.Millisecond)
+	testkit.Await(t, testkit.Patience, func() bool { return len(testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")) > 0 })
 	time.Sleep(2 * time.Second) // nothing may happen: there is no condition to wait for
-	got := keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
+	got := testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
 	require.Len(t, got, 1, "what was refused is not registered later")
 	assert.Contains(t, slices.Collect(maps.Keys(got))[0], "10.0.0.2")
 }
@@ -329,18 +327,13 @@ func TestCheckMakesAnAbsentEtcdAnError(t *testing.T) {
 func TestAProviderOfWhichTheNewParametersAreRefusedStaysAsItWas(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := newRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "1")))
-	before := keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
-	require.Error(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "1", "note", strings.Repeat("x", 2<<20))))
-	require.True(t, eventually(func() bool { return maps.Equal(before, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")) }))
-	require.NoError(t, r.Register(provider("org.a.Greeter", "10.0.0.1:20000", "weight", "2")))
-	assert.Len(t, keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
-}
-
-func revision(t testing.TB, etcd *etcdtest.Server) int64 {
-	t.Helper()
-	response, err := etcd.Client().Get(context.Background(), "x")
-	require.NoError(t, err)
-	return response.Header.Revision
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "weight", "1")))
+	before := testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/")
+	require.Error(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "weight", "1", "note", strings.Repeat("x", 2<<20))))
+	require.True(t, testkit.Eventually(func() bool {
+		return maps.Equal(before, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"))
+	}))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "weight", "2")))
+	assert.Len(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
 }

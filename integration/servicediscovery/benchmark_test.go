@@ -3,17 +3,15 @@
 package servicediscovery_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
-	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/require"
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // BenchmarkTenThousandInstances is of one application: what a consumer waits
@@ -34,16 +32,7 @@ func BenchmarkTenThousandInstances(b *testing.B) {
 	}
 	require.NoError(b, group.Wait())
 
-	b.Run("bare read and JSON", func(b *testing.B) {
-		for b.Loop() {
-			response, err := etcd.Client().Get(b.Context(), "/services/greeter/", clientv3.WithPrefix())
-			require.NoError(b, err)
-			for _, kv := range response.Kvs {
-				var i registry.DefaultServiceInstance
-				require.NoError(b, json.Unmarshal(kv.Value, &i))
-			}
-		}
-	})
+	b.Run("bare read and JSON", func(b *testing.B) { testkit.BenchmarkBareRead(b, etcd.Client(), "/services/greeter/") })
 	b.Run("GetInstances first", func(b *testing.B) {
 		for b.Loop() {
 			d := open(b, etcd.Endpoint(), "registry.namespace", "") // whose watches are shared with nobody yet

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // Several references of a process to one application ask at the same time.
@@ -35,7 +36,7 @@ func TestManyAskForOneApplicationAtATime(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(patience):
+	case <-time.After(testkit.LongPatience):
 		require.FailNow(t, "they wait for each other")
 	}
 }

@@ -3,43 +3,28 @@
 package servicediscovery_test
 
 import (
-	"context"
 	"fmt"
-	"net/url"
 	"reflect"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
-	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
-	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	gxset "github.com/dubbogo/gost/container/set"
 	"github.com/dubbogo/gost/gof/observer"
 	"github.com/stretchr/testify/require"
-	clientv3 "go.etcd.io/etcd/client/v3"
-)
 
-// patience is how long a test waits for what has to happen, on a machine that
-// is busy with something else.
-const patience = 45 * time.Second
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
+)
 
 // open asks the framework for the service discovery at an address; params are
 // pairs of a name and a value.
 func open(t testing.TB, address string, params ...string) registry.ServiceDiscovery {
 	t.Helper()
-	values := url.Values{constant.RegistryKey: {"etcdv3"}, "session": {"2s"}, constant.RegistryTimeoutKey: {"2s"}, "retry.interval": {"200ms"}, "file-cache": {"false"}}
-	for i := 0; i < len(params); i += 2 {
-		values.Set(params[i], params[i+1])
-	}
-	u, err := common.NewURL("service-discovery-registry://"+address, common.WithParams(values), common.WithLocation(address))
-	require.NoError(t, err)
-	d, err := extension.GetServiceDiscovery(u)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = d.Destroy() })
-	return d
+	return testkit.NewDiscovery(t, address, append([]string{
+		"session", "2s", constant.RegistryTimeoutKey, "2s", "retry.interval", "200ms", "file-cache", "false",
+	}, params...)...)
 }
 
 // instance is one as the framework registers it; metadata are pairs of a name
@@ -66,12 +51,12 @@ func addresses(instances []registry.ServiceInstance) []string {
 
 // recorder is a framework listener that keeps what it was told last.
 type recorder struct {
+	testkit.Calls
 	names *gxset.HashSet
 
 	mu     sync.Mutex
 	known  map[string][]registry.ServiceInstance // by application
 	events int
-	inside int
 	during func() // is called in every event
 }
 
@@ -84,13 +69,9 @@ func newRecorder(applications ...string) *recorder {
 }
 
 func (r *recorder) OnEvent(e observer.Event) error {
+	r.Enter()
+	defer r.Leave()
 	event := e.(*registry.ServiceInstancesChangedEvent)
-	r.mu.Lock()
-	r.inside++
-	if r.inside > 1 {
-		panic("two events at a time")
-	}
-	r.mu.Unlock()
 	if r.during != nil {
 		r.during()
 	}
@@ -100,7 +81,6 @@ func (r *recorder) OnEvent(e observer.Event) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inside--
 	r.events++
 	r.known[event.ServiceName] = event.Instances
 	return nil
@@ -134,8 +114,9 @@ func (r *recorder) requireKnows(t testing.TB, application string, want ...string
 	if want == nil {
 		want = []string{}
 	}
-	require.Eventually(t, func() bool { return slices.Equal(want, r.addresses(application)) }, patience, 5*time.Millisecond,
-		"the listener does not know %v of %s", want, application)
+	_, ok := testkit.Within(testkit.LongPatience, func() bool { return slices.Equal(want, r.addresses(application)) })
+	require.True(t, ok, "the listener knows %v of %s, want %v", r.addresses(application), application, want)
+	r.RequireNoFaults(t)
 }
 
 // subscribe does what the framework does: it asks, passes on, and listens.
@@ -154,35 +135,4 @@ func remove(d registry.ServiceDiscovery, r *recorder) {
 	d.(interface {
 		RemoveListener(registry.ServiceInstancesChangedListener)
 	}).RemoveListener(r)
-}
-
-// values returns the keys below a prefix and their values.
-func values(t testing.TB, client *clientv3.Client, prefix string) map[string]string {
-	t.Helper()
-	found := map[string]string{}
-	for _, kv := range list(t, client, prefix).Kvs {
-		found[string(kv.Key)] = string(kv.Value)
-	}
-	return found
-}
-
-func list(t testing.TB, client *clientv3.Client, prefix string) *clientv3.GetResponse {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	response, err := client.Get(ctx, prefix, clientv3.WithPrefix())
-	require.NoError(t, err)
-	return response
-}
-
-func put(t testing.TB, client *clientv3.Client, key, value string) {
-	t.Helper()
-	_, err := client.Put(t.Context(), key, value)
-	require.NoError(t, err)
-}
-
-func del(t testing.TB, client *clientv3.Client, key string) {
-	t.Helper()
-	_, err := client.Delete(t.Context(), key)
-	require.NoError(t, err)
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const key = "/services/greeter/10.0.0.1:20000"
@@ -29,7 +29,7 @@ func TestAnInstanceIsWhatJavaAndTheBuiltInOneRead(t *testing.T) {
 	i.Weight, i.Tag = 50, "gray"
 	require.NoError(t, d.Register(i))
 
-	response := list(t, etcd.Client(), "/services/")
+	response := testkit.List(t, etcd.Client(), "/services/")
 	require.Len(t, response.Kvs, 1)
 	assert.Equal(t, key, string(response.Kvs[0].Key))
 	assert.NotZero(t, response.Kvs[0].Lease)
@@ -57,25 +57,25 @@ func TestAnInstanceIsUpdatedInPlaceAndUnregistered(t *testing.T) {
 	require.NoError(t, d.Register(instance("greeter", "10.0.0.1", 20000, "revision", "1")))
 	r := subscribe(t, other, "greeter")
 	r.requireKnows(t, "greeter", "10.0.0.1:20000")
-	before := list(t, etcd.Client(), key).Kvs[0]
+	before := testkit.Get(t, etcd.Client(), key).Kvs[0]
 
 	changed := instance("greeter", "10.0.0.1", 20000, "revision", "2")
 	require.NoError(t, d.Update(changed))
-	after := list(t, etcd.Client(), key).Kvs[0]
+	after := testkit.Get(t, etcd.Client(), key).Kvs[0]
 	assert.Equal(t, before.CreateRevision, after.CreateRevision, "it was never gone")
 	assert.Equal(t, before.Lease, after.Lease)
-	require.Eventually(t, func() bool {
+	testkit.Await(t, testkit.LongPatience, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		known := r.known["greeter"]
 		return len(known) == 1 && known[0].GetMetadata()["revision"] == "2"
-	}, patience, 5*time.Millisecond)
+	})
 
 	require.NoError(t, d.Register(changed), "registering it again changes nothing")
-	assert.Equal(t, after.ModRevision, list(t, etcd.Client(), key).Kvs[0].ModRevision)
+	assert.Equal(t, after.ModRevision, testkit.Get(t, etcd.Client(), key).Kvs[0].ModRevision)
 
 	require.NoError(t, d.Unregister(changed))
-	assert.Empty(t, values(t, etcd.Client(), "/services/"))
+	assert.Empty(t, testkit.Values(t, etcd.Client(), "/services/"))
 	r.requireKnows(t, "greeter")
 	require.NoError(t, d.Unregister(changed), "what is not registered is ignored")
 }
@@ -89,7 +89,7 @@ func TestTheFrameworkRegistersOneInstanceForEachOfItsServices(t *testing.T) {
 	}
 	for range 3 {
 		require.NoError(t, d.Unregister(instance("greeter", "10.0.0.1", 20000)))
-		assert.Empty(t, values(t, etcd.Client(), "/services/"), "the first one takes it away")
+		assert.Empty(t, testkit.Values(t, etcd.Client(), "/services/"), "the first one takes it away")
 	}
 }
 
@@ -112,9 +112,9 @@ func TestAnUpdateThatEtcdRefusesLeavesWhatWasThere(t *testing.T) {
 	d := open(t, etcd.Endpoint())
 	require.NoError(t, d.Register(instance("greeter", "10.0.0.1", 20000, "revision", "1")))
 	require.Error(t, d.Update(instance("greeter", "10.0.0.1", 20000, "revision", strings.Repeat("x", 2<<20))), "etcd takes 1.5 MiB")
-	assert.Contains(t, values(t, etcd.Client(), key)[key], `"revision":"1"`)
+	assert.Contains(t, testkit.Values(t, etcd.Client(), key)[key], `"revision":"1"`)
 	require.NoError(t, d.Update(instance("greeter", "10.0.0.1", 20000, "revision", "3")))
-	assert.Contains(t, values(t, etcd.Client(), key)[key], `"revision":"3"`)
+	assert.Contains(t, testkit.Values(t, etcd.Client(), key)[key], `"revision":"3"`)
 }
 
 // One that is refused for what came after it is told so, and may be gone.
@@ -135,7 +135,7 @@ func TestOfTwoThatRegisterAtATimeTheRefusedOneTakesNothingAway(t *testing.T) {
 			continue
 		}
 		key := fmt.Sprintf("/services/greeter/10.0.0.1:%d", 20000+i)
-		require.Eventually(t, func() bool { return strings.Contains(values(t, etcd.Client(), key)[key], `"revision":"1"`) }, patience, 5*time.Millisecond)
+		testkit.Await(t, testkit.LongPatience, func() bool { return strings.Contains(testkit.Values(t, etcd.Client(), key)[key], `"revision":"1"`) })
 	}
 }
 
@@ -144,16 +144,15 @@ func TestInstancesReturnAfterTheLeaseIsRevokedKeysAreDeletedOrTheStoreIsWiped(t 
 	etcd := etcdtest.Start(t)
 	d := open(t, etcd.Endpoint())
 	require.NoError(t, d.Register(instance("greeter", "10.0.0.1", 20000)))
-	want := values(t, etcd.Client(), key)
-	back := func() bool { return fmt.Sprint(values(t, etcd.Client(), key)) == fmt.Sprint(want) }
+	want := testkit.Values(t, etcd.Client(), key)
+	back := func() bool { return fmt.Sprint(testkit.Values(t, etcd.Client(), key)) == fmt.Sprint(want) }
 
-	_, err := etcd.Client().Revoke(t.Context(), clientv3.LeaseID(list(t, etcd.Client(), key).Kvs[0].Lease))
-	require.NoError(t, err)
-	require.Eventually(t, back, patience, 5*time.Millisecond, "after the lease was revoked")
-	del(t, etcd.Client(), key)
-	require.Eventually(t, back, patience, 5*time.Millisecond, "after the key was deleted")
+	testkit.Revoke(t, etcd.Client(), clientv3.LeaseID(testkit.Get(t, etcd.Client(), key).Kvs[0].Lease))
+	testkit.Await(t, testkit.LongPatience, back, "after the lease was revoked")
+	testkit.Delete(t, etcd.Client(), key)
+	testkit.Await(t, testkit.LongPatience, back, "after the key was deleted")
 	etcd.Wipe()
-	require.Eventually(t, back, patience, 5*time.Millisecond, "after the store was wiped")
+	testkit.Await(t, testkit.LongPatience, back, "after the store was wiped")
 }
 
 // A backup has the lease and the key with the value of its time.
@@ -163,14 +162,13 @@ func TestAValueOutOfABackupIsReplaced(t *testing.T) {
 	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
 	d := open(t, proxy.Addr(), "session", "30s")
 	require.NoError(t, d.Register(instance("greeter", "10.0.0.1", 20000, "revision", "2")))
-	lease := clientv3.LeaseID(list(t, etcd.Client(), key).Kvs[0].Lease)
+	lease := clientv3.LeaseID(testkit.Get(t, etcd.Client(), key).Kvs[0].Lease)
 	watch := subscribe(t, d, "greeter") // something that reconnects at once
 
 	proxy.Cut()
-	_, err := etcd.Client().Put(t.Context(), key, strings.Replace(values(t, etcd.Client(), key)[key], `"2"`, `"1"`, 1), clientv3.WithLease(lease))
-	require.NoError(t, err)
+	testkit.Put(t, etcd.Client(), key, strings.Replace(testkit.Values(t, etcd.Client(), key)[key], `"2"`, `"1"`, 1), clientv3.WithLease(lease))
 	proxy.Restore()
-	require.Eventually(t, func() bool { return strings.Contains(values(t, etcd.Client(), key)[key], `"revision":"2"`) }, patience, 5*time.Millisecond)
+	testkit.Await(t, testkit.LongPatience, func() bool { return strings.Contains(testkit.Values(t, etcd.Client(), key)[key], `"revision":"2"`) })
 	watch.requireKnows(t, "greeter", "10.0.0.1:20000")
 }
 
@@ -188,7 +186,7 @@ func TestRegisteringWhileEtcdIsAwayIsMadeGoodLater(t *testing.T) {
 
 	etcd.Start()
 	r.requireKnows(t, "greeter", "10.0.0.1:20000")
-	assert.Contains(t, values(t, etcd.Client(), key)[key], `"revision":"2"`)
+	assert.Contains(t, testkit.Values(t, etcd.Client(), key)[key], `"revision":"2"`)
 }
 
 func TestCheckMakesAnAbsentEtcdAnError(t *testing.T) {
@@ -197,8 +195,8 @@ func TestCheckMakesAnAbsentEtcdAnError(t *testing.T) {
 	d := open(t, etcd.Endpoint(), "registry.timeout", "500ms", "check", "true")
 	require.ErrorContains(t, d.Register(instance("greeter", "10.0.0.1", 20000)), "instance 10.0.0.1:20000 of greeter")
 	etcd.Start()
-	require.Eventually(t, func() bool { return d.Register(instance("greeter", "10.0.0.2", 20000)) == nil }, patience, 100*time.Millisecond)
-	assert.Len(t, values(t, etcd.Client(), "/services/"), 1, "what was refused is not registered later")
+	testkit.Await(t, testkit.LongPatience, func() bool { return d.Register(instance("greeter", "10.0.0.2", 20000)) == nil })
+	assert.Len(t, testkit.Values(t, etcd.Client(), "/services/"), 1, "what was refused is not registered later")
 }
 
 func TestARegistryAndDiscoveriesShareWhatCosts(t *testing.T) {
@@ -213,7 +211,7 @@ func TestARegistryAndDiscoveriesShareWhatCosts(t *testing.T) {
 	}
 	require.NoError(t, group.Wait())
 	leases := map[int64]bool{}
-	for _, kv := range list(t, etcd.Client(), "/services/").Kvs {
+	for _, kv := range testkit.List(t, etcd.Client(), "/services/").Kvs {
 		leases[kv.Lease] = true
 	}
 	assert.Len(t, leases, 1)
@@ -228,9 +226,9 @@ func TestDestroyLeavesNothing(t *testing.T) {
 	r := subscribe(t, d, "greeter")
 	require.NoError(t, d.Destroy())
 	require.NoError(t, d.Destroy(), "again")
-	assert.Empty(t, values(t, etcd.Client(), "/services/"))
+	assert.Empty(t, testkit.Values(t, etcd.Client(), "/services/"))
 	told := r.count()
-	put(t, etcd.Client(), key, `{"host":"10.0.0.1","port":20000}`)
+	testkit.Put(t, etcd.Client(), key, `{"host":"10.0.0.1","port":20000}`)
 	assert.Equal(t, told, r.count())
 	require.Error(t, d.Register(instance("greeter", "10.0.0.1", 20000)))
 	require.Error(t, d.AddListener(newRecorder("greeter")))

@@ -26,6 +26,7 @@ const (
 
 var (
 	errBusy     = errors.New("another process holds the lock file")
+	errNoFile   = errors.New("it is not a regular file")
 	errTooLarge = fmt.Errorf("it is larger than %d MiB", maxSize>>20)
 )
 
@@ -48,7 +49,7 @@ func readRegular(path string) (map[string]string, time.Time, error) {
 		return nil, time.Time{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, time.Time{}, errors.New("it is not a regular file") // opening a pipe would wait
+		return nil, time.Time{}, errNoFile // opening a pipe would wait
 	}
 	if info.Size() > maxSize {
 		return nil, time.Time{}, errTooLarge
@@ -76,6 +77,9 @@ func readRegular(path string) (map[string]string, time.Time, error) {
 // besides. It is called by the saver, one call at a time.
 func (f *File) save() error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+		return err
+	}
+	if err := writable(f.path); err != nil {
 		return err
 	}
 	lock := flock.New(f.path + ".lock")
@@ -146,15 +150,38 @@ func (f *File) adopt(merged map[string]string, saved time.Time) {
 	f.entries, f.saved, f.damaged = merged, saved, false
 }
 
+// writable reports why nothing is written to a path: there is something that is no
+// file (/dev/null, say), or a link that leads out of its directory, which somebody
+// else may have put there to have another file replaced.
+func writable(path string) error {
+	target, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			return nil // it is to be made
+		}
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if filepath.Dir(target) != dir {
+		return fmt.Errorf("%s is a link out of its directory, to %s: name that file itself, with the parameter file", path, target)
+	}
+	if info, err := os.Stat(target); err != nil || !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w", path, errNoFile)
+	}
+	return nil
+}
+
 // replace writes a file so that whoever reads it, or finds it after a crash,
 // sees the old or the new content, whole. Only the owner can read it: URLs may
 // hold tokens.
 func replace(path string, data []byte) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // a link to another volume stays
-	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file", path) // such as /dev/null
+		path = target // a link stays
 	}
 	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600
 	if err != nil {

@@ -126,6 +126,7 @@ func TestWhatIsNoRegularFileIsLeftAlone(t *testing.T) {
 	f.Set(greeter, first)
 	f.Close()
 	require.DirExists(t, path)
+	require.NoFileExists(t, path+".lock")
 	warnings := logs.about("WARN", path)
 	require.Len(t, warnings, 2, "one of reading, one of saving: %q", warnings)
 }
@@ -133,9 +134,9 @@ func TestWhatIsNoRegularFileIsLeftAlone(t *testing.T) {
 func TestSavingThroughALinkKeepsTheLink(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	target := filepath.Join(t.TempDir(), "target")
-	write(t, target, "other=1\n")
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	target := filepath.Join(filepath.Dir(path), "target")
+	write(t, target, "other=1\n")
 	if err := os.Symlink(target, path); err != nil {
 		t.Skip(err)
 	}
@@ -144,6 +145,32 @@ func TestSavingThroughALinkKeepsTheLink(t *testing.T) {
 	info, err := os.Lstat(path)
 	require.NoError(t, err)
 	require.NotZero(t, info.Mode()&os.ModeSymlink)
+}
+
+// Somebody may have put it there to have another file replaced.
+func TestALinkOutOfTheDirectoryIsNotWrittenThrough(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{"a file": "other=1\n", "nothing": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+			target := filepath.Join(t.TempDir(), "target")
+			if content != "" {
+				require.NoError(t, os.WriteFile(target, []byte(content), 0o644))
+			}
+			if err := os.Symlink(target, path); err != nil {
+				t.Skip(err)
+			}
+			f := Open(path, Config{Immediate: true})
+			f.Set("mine", nil)
+			f.Close()
+			found, _ := os.ReadFile(target)
+			require.Equal(t, content, string(found))
+			require.NoFileExists(t, path+".lock")
+			require.Len(t, logs.about("WARN", path), 1)
+		})
+	}
 }
 
 func TestSavingWorksAgainWhenTheDirectoryDoes(t *testing.T) {

@@ -3,6 +3,7 @@
 package cachefile
 
 import (
+	"errors"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -158,7 +159,11 @@ func (f *File) loadLocked() {
 // tellDamagedLocked warns once until the file has been saved again.
 func (f *File) tellDamagedLocked(err error) {
 	if !f.damaged {
-		logger.Warnf("[etcdv3] cache file %s is not used, and will be replaced: %v", f.path, err)
+		what := "is not used, and will be replaced"
+		if errors.Is(err, errNoFile) {
+			what = "is not used"
+		}
+		logger.Warnf("[etcdv3] cache file %s %s: %v", f.path, what, err)
 	}
 	f.damaged = true
 }

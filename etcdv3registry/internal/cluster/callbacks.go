@@ -4,20 +4,10 @@ package cluster
 
 import "sync"
 
-// OnDoubt has f called when what this process has put may not be there any more:
-// requests go over a new connection or a new stream, behind which there may be
-// another store; or, at most every half TTL of a lease, the store has changed. f
-// is called from any goroutine and must not block; after undo it may be called
-// once more, by somebody who is about to.
-func (c *Cluster) OnDoubt(f func()) (undo func()) {
-	return c.doubts.add(func(struct{}) { f() })
-}
-
-func (c *Cluster) doubt() { c.doubts.call(struct{}{}) }
-
 // OnOverrides has f called when the framework has been told of other dynamic
 // overrides than before, with the names of the parameters that those before set.
-// What holds for f of OnDoubt holds here.
+// f is called from any goroutine and must not block; after undo it may be called
+// once more, by somebody who is about to.
 func (c *Cluster) OnOverrides(f func(before []string)) (undo func()) {
 	return c.overrides.add(f)
 }

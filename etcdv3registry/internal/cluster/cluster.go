@@ -6,8 +6,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,14 +18,16 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/limits"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 // Cluster is a shared use of an etcd cluster. It is made by Acquire.
 type Cluster struct {
-	// Lease keeps the keys that this process wants in etcd.
-	Lease *lease.Keeper
+	// Desired keeps the keys that this process wants in etcd.
+	Desired *desired.Reconciler
 	// Watches shares the watches of this process.
 	Watches *listener.Hub
 
@@ -36,18 +41,21 @@ type Cluster struct {
 	client   atomic.Pointer[clientv3.Client]
 	dialing  chan struct{} // held by the one who connects
 	observer observer
+	limits   limits.Limits
 	members  *members       // nil: only the configured endpoints are used
 	running  sync.WaitGroup // the monitor, and who follows the members
 
-	doubts    callbacks[struct{}]
 	overrides callbacks[[]string]
+	preparing callbacks[*preparation]
 }
 
 // table holds the clusters in use.
 var table = struct {
-	mu   sync.Mutex
-	byID map[id]*Cluster
-}{byID: map[id]*Cluster{}}
+	mu        sync.Mutex
+	byID      map[id]*Cluster       // that the next user joins
+	used      map[*Cluster]struct{} // those, and those that nobody joins any more
+	announced map[id]bool           // false: it has been prepared for; also of clusters not in use yet
+}{byID: map[id]*Cluster{}, used: map[*Cluster]struct{}{}, announced: map[id]bool{}}
 
 // Acquire returns the process's use of the cluster that cfg names. It does no
 // I/O: the connection is made by the first request. Each Acquire is undone by
@@ -59,6 +67,7 @@ func Acquire(cfg Config) *Cluster {
 	if c == nil {
 		c = newCluster(cfg)
 		table.byID[cfg.id()] = c
+		table.used[c] = struct{}{}
 	}
 	c.agreeLocked(cfg.Session)
 	c.users++
@@ -72,11 +81,20 @@ func (c *Cluster) agreeLocked(session time.Duration) {
 	case session == 0 || session == c.session:
 	case c.session == 0:
 		c.session = session
-		c.Lease.SetTTL(session)
+		c.Desired.SetTTL(session)
 		c.Watches.SetSession(session)
 	default:
 		logger.Warnf("[etcdv3] session=%v is not used: this process already has a lease of %v on the same etcd, and one is shared by all", session, c.session)
 	}
+}
+
+// agreed is the configuration, with the session that all share.
+func (c *Cluster) agreed() Config {
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	cfg := c.cfg
+	cfg.Session = cmp.Or(c.session, DefaultSession)
+	return cfg
 }
 
 func newCluster(cfg Config) *Cluster {
@@ -85,19 +103,17 @@ func newCluster(cfg Config) *Cluster {
 	if cfg.SyncEndpoints {
 		c.members = newMembers(cfg)
 	}
-	c.Lease = lease.New(lease.Config{Dial: c.Client, TTL: DefaultSession, Timeout: cfg.Timeout, Retry: cfg.Retry, Looked: c.doubt})
-	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: DefaultSession})
+	c.Desired = desired.New(desired.Config{
+		Dial: c.Client, TTL: DefaultSession, Timeout: cfg.Timeout, Retry: cfg.Retry, Waiting: c.Waiting, Limits: &c.limits,
+	})
+	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: DefaultSession, Limits: &c.limits})
 	c.observer.watching = func() {
 		// A stream may go over a new connection, and behind it there may be another
 		// store than what was listed is from: wiped, or restored from a backup.
 		c.Watches.Check()
-		c.Lease.Check()
-		c.doubt()
+		c.Desired.Resync()
 	}
-	c.observer.keeping = func() {
-		c.Lease.Check()
-		c.doubt()
-	}
+	c.observer.keeping = c.Desired.Resync
 	return c
 }
 
@@ -108,7 +124,8 @@ func (c *Cluster) Release(ctx context.Context) error {
 	c.users--
 	last := c.users == 0
 	if last {
-		delete(table.byID, c.cfg.id())
+		delete(table.used, c)
+		c.retireLocked()
 	}
 	table.mu.Unlock()
 	if !last {
@@ -117,7 +134,7 @@ func (c *Cluster) Release(ctx context.Context) error {
 	if c.client.Load() == nil {
 		c.cancel() // who connects at this moment need not
 	}
-	err := c.Lease.Close(ctx)
+	err := c.Desired.Close(ctx)
 	c.Watches.Close()
 	c.cancel()
 	c.dialing <- struct{}{} // nobody connects any more
@@ -128,38 +145,70 @@ func (c *Cluster) Release(ctx context.Context) error {
 	return err
 }
 
-// Shutdown gives up the lease of every cluster in use: the keys of this
-// process are gone, while what watches goes on watching. It is for a process
-// that is about to end.
+// Shutdown gives up the lease of every cluster in use, of all at once: the keys
+// of this process are gone, while what watches goes on watching. It is for a
+// process that is about to end; should it live on, who acquires a cluster
+// afterwards gets another use of it, with a lease of its own.
 func Shutdown(ctx context.Context) {
-	for _, c := range inUse() {
-		if err := c.Lease.Close(ctx); err != nil {
-			logger.Warnf("[etcdv3] %v", err)
-		}
+	var closing sync.WaitGroup
+	for _, c := range retireAll() {
+		closing.Go(func() {
+			if err := c.Desired.Close(ctx); err != nil {
+				logger.Warnf("[etcdv3] shut down at %v: %v", c.cfg.Endpoints, err)
+			}
+		})
+	}
+	closing.Wait()
+}
+
+// retireAll returns the clusters in use, and has nobody join them any more.
+func retireAll() []*Cluster {
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	for c := range table.used {
+		c.retireLocked()
+	}
+	return slices.Collect(maps.Keys(table.used))
+}
+
+// retireLocked has the next who acquires the cluster get another use of it.
+func (c *Cluster) retireLocked() {
+	if table.byID[c.cfg.id()] == c {
+		delete(table.byID, c.cfg.id())
+		delete(table.announced, c.cfg.id())
 	}
 }
 
+// inUse returns the clusters that have users.
 func inUse() []*Cluster {
 	table.mu.Lock()
 	defer table.mu.Unlock()
-	clusters := make([]*Cluster, 0, len(table.byID))
-	for _, c := range table.byID {
-		clusters = append(clusters, c)
-	}
-	return clusters
+	return slices.Collect(maps.Keys(table.used))
 }
+
+// Limits returns how much this etcd takes at once, as far as it is known.
+func (c *Cluster) Limits() *limits.Limits { return &c.limits }
 
 // Waiting returns a context for a call of the framework that waits for etcd:
 // it ends after timeout or, while etcd does not answer at all, that long after
 // it stopped answering.
 func (c *Cluster) Waiting(timeout time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithDeadline(context.Background(), c.observer.deadline(timeout))
+	deadline, reason := c.observer.deadline(timeout)
+	if reason == nil {
+		return context.WithDeadline(context.Background(), deadline)
+	}
+	// A call that comes later may not even try.
+	reason = fmt.Errorf("etcd at %v does not answer: %w", c.cfg.Endpoints, reason)
+	return context.WithDeadlineCause(context.Background(), deadline, reason)
 }
 
 // Client returns the connected client, or connects. With a user name that
 // waits for etcd to accept the credentials, at most for the timeout of the
 // configuration; without one it does not wait.
 func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
+	if c.cfg.Dial != nil {
+		return c.cfg.Dial(ctx)
+	}
 	if client := c.client.Load(); client != nil {
 		return client, nil
 	}
@@ -167,20 +216,22 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 	case c.dialing <- struct{}{}:
 		defer func() { <-c.dialing }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, retry.Ended(ctx)
 	case <-c.ctx.Done():
 		return nil, c.ctx.Err()
 	}
 	if client := c.client.Load(); client != nil {
 		return client, nil
 	}
-	c.observer.asked()
-	client, err := connect(c.ctx, c.cfg, &c.observer, c.members)
+	client, err := connect(c.ctx, c.agreed(), &c.observer, c.members)
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
 	}
 	c.client.Store(client)
-	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, c.doubt) })
+	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, c.Desired.Resync) })
+	if c.cfg.TLS.Cert != "" {
+		c.running.Go(func() { materialOf(c.cfg.TLS).follow(c.ctx) })
+	}
 	if c.members != nil {
 		c.running.Go(func() { c.members.follow(c.ctx, client) })
 	}

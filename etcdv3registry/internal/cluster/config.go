@@ -3,15 +3,12 @@
 package cluster
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
+	"context"
 	"slices"
 	"strings"
 	"time"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -24,7 +21,10 @@ type Config struct {
 	Endpoints []string // host:port each
 	Username  string   // empty: no authentication
 	Password  string   // never logged
-	TLS       TLS
+	// PasswordFile is where the password is, instead of Password: it is read at each
+	// authentication.
+	PasswordFile string
+	TLS          TLS
 
 	// What follows does not tell one cluster from another: of several users of
 	// one cluster in a process, the first one's values hold.
@@ -37,36 +37,18 @@ type Config struct {
 	// as well.
 	SyncEndpoints bool
 	Retry         retry.Policy // of requests whose answer somebody waits for
+	// Dial returns the client. Nil: one that is connected to the endpoints. It is
+	// for tests.
+	Dial func(context.Context) (*clientv3.Client, error)
 }
 
 // id is the same for the users of one connection: equal endpoints in whatever
 // order, equal credentials, equal TLS files.
 type id struct {
-	endpoints, username, password string
-	tls                           TLS
+	endpoints, username, password, passwordFile string
+	tls                                         TLS
 }
 
 func (c Config) id() id {
-	return id{strings.Join(slices.Sorted(slices.Values(c.Endpoints)), ","), c.Username, c.Password, c.TLS}
-}
-
-// TLS names the files of a TLS config. The client's certificate is read again
-// at every handshake, so that a renewed one needs no restart.
-type TLS struct {
-	Enabled       bool
-	CA, Cert, Key string // PEM files; without CA the system's roots are trusted
-	ServerName    string // checked instead of the endpoint's host name
-}
-
-// Config reads the files.
-func (t TLS) Config() (*tls.Config, error) {
-	info := transport.TLSInfo{TrustedCAFile: t.CA, CertFile: t.Cert, KeyFile: t.Key, ServerName: t.ServerName}
-	config, err := info.ClientConfig()
-	if err == nil && t.CA != "" && config.RootCAs.Equal(x509.NewCertPool()) {
-		err = errors.New("there is no certificate in the CA file")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the TLS files (ca-cert-file=%q, tls-cert-file=%q, tls-key-file=%q): %w", t.CA, t.Cert, t.Key, err)
-	}
-	return config, nil
+	return id{strings.Join(slices.Sorted(slices.Values(c.Endpoints)), ","), c.Username, c.Password, c.PasswordFile, c.TLS}
 }

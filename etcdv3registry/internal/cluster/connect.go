@@ -3,16 +3,13 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
-	"net"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials"
 )
 
 // connect makes the client; it ends with ctx. The observer sees its traffic, and
@@ -28,23 +25,29 @@ func connect(ctx context.Context, c Config, o *observer, m *members) (*clientv3.
 		// closer than 5 s (--grpc-keepalive-min-time).
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 3 * time.Second,
+		MaxCallRecvMsgSize:   maxAnswer,
 		MaxUnaryRetries:      3, // what has to be retried for longer is retried by package retry
-		DialOptions:          append(o.dialOptions(), reconnect(cmp.Or(c.Session, DefaultSession)), grpc.WithChainUnaryInterceptor(failFast)),
+		DialOptions:          append(o.dialOptions(), reconnect(c.Session), grpc.WithChainUnaryInterceptor(failFast)),
 		Logger:               zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
+	}
+	if c.PasswordFile != "" {
+		password, err := ReadPassword(c.PasswordFile)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Password = password
+		cfg.DialOptions = append(cfg.DialOptions, grpc.WithChainUnaryInterceptor(passwordOf(c.PasswordFile)))
 	}
 	if m != nil {
 		cfg.DialOptions = append(cfg.DialOptions, grpc.WithStatsHandler(m))
 	}
 	if c.TLS.Enabled {
-		tls, err := c.TLS.Config()
+		config, err := c.TLS.Config()
 		if err != nil {
 			return nil, err
 		}
-		cfg.TLS = tls
-		if c.TLS.ServerName != "" {
-			named := serverName{credentials.NewTLS(tls), c.TLS.ServerName}
-			cfg.DialOptions = append(cfg.DialOptions, grpc.WithTransportCredentials(named))
-		}
+		cfg.TLS = config
+		cfg.DialOptions = append(cfg.DialOptions, grpc.WithTransportCredentials(newHandshakes(c.TLS)))
 	}
 	return clientv3.New(cfg)
 }
@@ -64,19 +67,4 @@ func reconnect(session time.Duration) grpc.DialOption {
 // client's own setting is to wait, and to fail with "deadline exceeded".
 func failFast(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	return invoke(ctx, method, request, reply, conn, append(opts, grpc.WaitForReady(false))...)
-}
-
-// serverName checks the server's certificate for a name of its own: the client
-// always sets that of the endpoint, whatever tls.Config says.
-type serverName struct {
-	credentials.TransportCredentials
-	name string
-}
-
-func (s serverName) ClientHandshake(ctx context.Context, _ string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return s.TransportCredentials.ClientHandshake(ctx, s.name, conn)
-}
-
-func (s serverName) Clone() credentials.TransportCredentials {
-	return serverName{s.TransportCredentials.Clone(), s.name}
 }

@@ -4,11 +4,14 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -16,17 +19,27 @@ import (
 // observer sees all traffic with etcd, and knows from it since when etcd has
 // not answered and when the watches go over a new stream.
 type observer struct {
-	// silentSince is when the first request was sent that has not been followed
-	// by any answer, in nanoseconds since 1970; 0: etcd has answered last.
-	silentSince atomic.Int64
-	lastAsked   atomic.Int64 // when a request was sent last, likewise
+	mu      sync.Mutex // guards what follows
+	pending map[*request]struct{}
+	// unanswered is when the first request was sent of those that etcd left
+	// without an answer since it answered last; zero: there is none.
+	unanswered time.Time
+	answered   time.Time // when etcd answered last
+	sent       time.Time // when a request was sent last
+	reason     error     // what the last one failed with that was not answered; nil: it was
+
 	// watching is called when etcd has answered on a stream of watches. It must
 	// not block: nothing of the stream is read before it returns.
 	watching func()
-	// keeping likewise, on a stream of keep-alives that is not the first.
+	// keeping is called as watching is, for a stream of keep-alives that is not
+	// the first.
 	keeping    func()
 	keepAlives atomic.Int32 // streams
+	pace       pace
 }
+
+// request is one that etcd has not answered yet.
+type request struct{ sent time.Time }
 
 func (o *observer) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
@@ -35,64 +48,137 @@ func (o *observer) dialOptions() []grpc.DialOption {
 	}
 }
 
-// deadline is until when a call of the framework should wait for etcd: timeout
-// from now or, while etcd is silent, from when that began, so that the waits of
-// many calls do not add up.
-func (o *observer) deadline(timeout time.Duration) time.Time {
-	now := time.Now()
-	last := o.lastAsked.Load() // first: asked sets it last
-	since := o.silentSince.Load()
-	if since == 0 || now.Sub(time.Unix(0, last)) > stale {
-		return now.Add(timeout)
-	}
-	return time.Unix(0, since).Add(timeout)
-}
-
 // stale is after how long without a request silence says nothing about etcd.
 // What is retried in the background is retried more often.
 const stale = 15 * time.Second
 
-func (o *observer) asked() {
+// deadline is until when a call of the framework should wait for etcd: timeout
+// from now or, while etcd is silent, from when that began, so that the waits of
+// many calls do not add up; and why it is silent, if that is known.
+func (o *observer) deadline(timeout time.Duration) (until time.Time, reason error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	now := time.Now()
-	if now.Sub(time.Unix(0, o.lastAsked.Load())) > stale {
-		o.silentSince.Store(now.UnixNano()) // whoever was not answered then
-	} else {
-		o.silentSince.CompareAndSwap(0, now.UnixNano())
+	if since := o.silentSinceLocked(); !since.IsZero() && now.Sub(o.sent) <= stale {
+		return since.Add(timeout), o.reason
 	}
-	o.lastAsked.Store(now.UnixNano())
+	return now.Add(timeout), nil
 }
 
-func (o *observer) answered() { o.silentSince.Store(0) }
+// silentSinceLocked is since when etcd owes an answer; zero: it owes none.
+func (o *observer) silentSinceLocked() time.Time {
+	since := o.unanswered
+	for r := range o.pending {
+		if owed := o.owedLocked(r); since.IsZero() || owed.Before(since) {
+			since = owed
+		}
+	}
+	return since
+}
+
+// send notes that a request is on its way.
+func (o *observer) send() *request {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r := &request{sent: time.Now()}
+	if r.sent.Sub(o.sent) > stale {
+		o.unanswered = time.Time{}
+	}
+	o.sent = r.sent
+	if o.pending == nil {
+		o.pending = map[*request]struct{}{}
+	}
+	o.pending[r] = struct{}{}
+	return r
+}
+
+// end notes what became of a request. One that its caller gave up says nothing
+// about etcd.
+func (o *observer) end(ctx context.Context, r *request, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	since := o.owedLocked(r)
+	delete(o.pending, r)
+	switch {
+	case err == nil || !retry.CanPass(err) && ctx.Err() == nil:
+		o.answerLocked()
+	case errors.Is(ctx.Err(), context.Canceled):
+	default:
+		if o.unanswered.IsZero() || since.Before(o.unanswered) {
+			o.unanswered = since
+		}
+		if ctx.Err() == nil || o.reason == nil { // that it took too long is the least of reasons
+			o.reason = err
+		}
+	}
+}
+
+// owedLocked is since when etcd owes the answer to a request: it was well when
+// it answered another one later.
+func (o *observer) owedLocked(r *request) time.Time {
+	if r.sent.Before(o.answered) {
+		return o.answered
+	}
+	return r.sent
+}
+
+func (o *observer) answer() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answerLocked()
+}
+
+func (o *observer) answerLocked() {
+	o.answered = time.Now()
+	o.unanswered, o.reason = time.Time{}, nil
+}
 
 func (o *observer) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	o.asked()
+	r := o.send()
 	err := invoke(ctx, method, request, reply, conn, opts...)
-	if err == nil || !retry.CanPass(err) && ctx.Err() == nil {
-		o.answered()
+	if err == nil {
+		err = checkAnswer(request, reply)
 	}
+	o.end(ctx, r, err)
 	return err
 }
 
 func (o *observer) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if !retry.Sleep(ctx, o.pace.wait(method)) {
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
 	stream, err := open(ctx, desc, conn, method, opts...)
 	if err != nil {
 		return nil, err
 	}
-	return &observedStream{ClientStream: stream, observer: o}, nil
+	return &observedStream{ClientStream: stream, observer: o, ctx: ctx, method: method, opened: time.Now()}, nil
 }
 
 type observedStream struct {
 	grpc.ClientStream
 	observer *observer
-	heard    bool // RecvMsg is for one goroutine at a time
+	ctx      context.Context // of who opened it
+	method   string
+	opened   time.Time
+
+	// RecvMsg is for one goroutine at a time.
+	heard bool
+	ended bool
 }
 
 func (s *observedStream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
+	if err == nil {
+		err = checkAnswer(nil, m)
+	}
 	if err != nil {
+		if !s.ended {
+			s.ended = true
+			s.observer.pace.ended(s.method, time.Since(s.opened), s.ctx.Err() == nil)
+		}
 		return err
 	}
-	s.observer.answered()
+	s.observer.answer()
 	if s.heard {
 		return nil
 	}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 )
 
 // ErrClosed is the result of a Get after Close.
@@ -35,6 +37,15 @@ func (u *User) Get() (*Cluster, error) {
 		u.cluster = Acquire(u.cfg)
 	}
 	return u.cluster, nil
+}
+
+// Desired returns what keeps the keys that this process wants in the cluster.
+func (u *User) Desired() (*desired.Reconciler, error) {
+	c, err := u.Get()
+	if err != nil {
+		return nil, err
+	}
+	return c.Desired, nil
 }
 
 // Close releases the cluster, if it was acquired, as Cluster.Release does.

@@ -3,9 +3,7 @@
 package configcenter
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -18,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -27,6 +26,8 @@ type Config struct {
 	Cluster cluster.Config
 	Root    string        // what every key begins with: "/dubbo/config"
 	Timeout time.Duration // how long a call of the framework waits for etcd
+	// ScriptRules lets rules through that are programs.
+	ScriptRules bool
 	// OverridesChanged is called when listeners have been told of other overrides
 	// (configurators) than before, with the names of the parameters that those
 	// before set. Nil: nobody is interested.
@@ -39,10 +40,12 @@ type Center struct {
 	cfg     Config
 	cluster *cluster.User
 	reads   reads
+	scripts sync.Once // the log was told that they are not let through
 
 	mu        sync.Mutex // guards what follows
 	parser    parser.ConfigurationParser
 	listeners map[listenerID]*subscription
+	calls     map[config_center.ConfigurationListener]*calls
 	started   map[string]string // what GetProperties returned, by key, until somebody listens to it
 	closed    bool
 	overrides overrides
@@ -57,6 +60,7 @@ func New(cfg Config) *Center {
 		cluster:   cluster.NewUser(cfg.Cluster),
 		parser:    &parser.DefaultConfigurationParser{},
 		listeners: map[listenerID]*subscription{},
+		calls:     map[config_center.ConfigurationListener]*calls{},
 		started:   map[string]string{},
 	}
 }
@@ -68,7 +72,10 @@ func (c *Center) GetURL() *common.URL { return c.cfg.URL }
 func (c *Center) Parser() parser.ConfigurationParser {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.parser
+	if c.parser == nil {
+		return nil
+	}
+	return checked{c.parser}
 }
 
 // SetParser replaces it.
@@ -141,7 +148,7 @@ func (c *Center) RemoveConfig(key, group string) error {
 
 // GetConfigKeysByGroup returns the keys of a group; it may have none.
 func (c *Center) GetConfigKeysByGroup(group string) (*gxset.HashSet, error) {
-	prefix := c.groupPath(group) + "/"
+	prefix := layout.ConfigPrefix(c.cfg.Root, group)
 	set := gxset.NewSet()
 	err := c.do("list", prefix, func(ctx context.Context, client *clientv3.Client) error {
 		response, err := client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
@@ -173,7 +180,7 @@ func (c *Center) read(path string, timeout time.Duration) (value string, err err
 		}
 		return err
 	})
-	if isNothing(value) {
+	if isNothing(value) || !c.lets(path) {
 		value = ""
 	}
 	return value, err
@@ -245,14 +252,11 @@ func (c *Center) Close() error {
 }
 
 func (c *Center) path(key, group string) (string, error) {
-	if key = strings.TrimPrefix(key, "/"); key == "" {
-		return "", errors.New("etcdv3 config center: the key (data-id in the configuration) is empty")
+	path, err := layout.ConfigKey(c.cfg.Root, group, key)
+	if err != nil {
+		return "", fmt.Errorf("etcdv3 config center: %w", err)
 	}
-	return c.groupPath(group) + "/" + key, nil
-}
-
-func (c *Center) groupPath(group string) string {
-	return c.cfg.Root + "/" + cmp.Or(strings.Trim(group, "/"), config_center.DefaultGroup)
+	return path, nil
 }
 
 func groupOf(opts []config_center.Option) string {

@@ -5,6 +5,7 @@ package configcenter
 import (
 	"reflect"
 	"strings"
+	"sync"
 
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
@@ -23,8 +24,8 @@ type listenerID struct {
 }
 
 // AddListener has the listener told what there is, and every change of it, until
-// RemoveListener: as an addition, an update or a deletion, in one goroutine, in
-// order. Changes that follow each other quicker than the listener returns are
+// RemoveListener: as an addition, an update or a deletion, in order, one call at a
+// time, whichever keys it listens to. Changes that follow each other quicker than the listener returns are
 // told as one. Adding it again does nothing.
 //
 // What is there already is told as an addition, as some of the framework's
@@ -59,13 +60,27 @@ func (c *Center) add(id listenerID, key, group string) error {
 	if c.closed || c.listeners[id] != nil {
 		return nil
 	}
-	s := &subscription{Follower: follower.Open(cl.Watches, watched(id.path), id.path), center: c, key: key, group: group, listener: id.listener}
-	s.told = c.started[id.path]
+	s := &subscription{Follower: follower.Open(cl.Watches, watched(id.path), id.path), center: c, key: key, group: group, listener: id.listener, calls: c.callsLocked(id.listener)}
+	s.delivered = c.started[id.path]
 	delete(c.started, id.path)
 	c.listeners[id] = s
 	c.reads.begin()() // GetRule follows
 	s.Start(c.reads.wait, s.tell)
 	return nil
+}
+
+// calls are those of a listener, for whichever key: one at a time.
+type calls struct {
+	sync.Mutex
+	keys int // that it listens to, guarded by Center.mu
+}
+
+func (c *Center) callsLocked(l config_center.ConfigurationListener) *calls {
+	if c.calls[l] == nil {
+		c.calls[l] = &calls{}
+	}
+	c.calls[l].keys++
+	return c.calls[l]
 }
 
 // watched is the prefix of the watch that a key is in: one for all rules of a
@@ -93,6 +108,11 @@ func (c *Center) RemoveListener(key string, listener config_center.Configuration
 	c.mu.Lock()
 	s := c.listeners[id]
 	delete(c.listeners, id)
+	if s != nil {
+		if s.calls.keys--; s.calls.keys == 0 {
+			delete(c.calls, listener)
+		}
+	}
 	c.mu.Unlock()
 	if s != nil {
 		s.Close()
@@ -105,7 +125,7 @@ func (c *Center) known(path string) (value string, ok bool) {
 	defer c.mu.Unlock()
 	for id, s := range c.listeners {
 		if state := s.State(); id.path == path && state.Known {
-			return valueIn(state), true
+			return c.valueIn(path, state), true
 		}
 	}
 	return "", false
@@ -117,15 +137,16 @@ type subscription struct {
 	center     *Center
 	key, group string // as the listener knows it
 	listener   config_center.ConfigurationListener
-	told       string // last; belongs to the follower's goroutine
+	calls      *calls // of the listener, which may listen to several keys
+	delivered  string // last; belongs to the follower's goroutine
 }
 
 func (s *subscription) tell(state follower.State) {
-	before, now := s.told, valueIn(state)
+	before, now := s.delivered, s.center.valueIn(s.Key(), state)
 	if now == before {
 		return
 	}
-	s.told = now
+	s.delivered = now
 	action := remoting.EventTypeUpdate
 	switch {
 	case now == "":
@@ -133,6 +154,8 @@ func (s *subscription) tell(state follower.State) {
 	case before == "":
 		action = remoting.EventTypeAdd
 	}
+	s.calls.Lock()
+	defer s.calls.Unlock()
 	metrics.Publish(metricsConfigCenter.NewIncMetricEvent(s.key, s.group, action, "etcdv3"))
 	s.listener.Process(&config_center.ConfigChangeEvent{Key: s.key, Value: now, ConfigType: action})
 	if strings.HasSuffix(s.key, constant.ConfiguratorSuffix) && s.center.cfg.OverridesChanged != nil {
@@ -141,8 +164,8 @@ func (s *subscription) tell(state follower.State) {
 }
 
 // valueIn is what a listener is told; nothing is "".
-func valueIn(state follower.State) string {
-	if !state.Exists || isNothing(state.Value) {
+func (c *Center) valueIn(path string, state follower.State) string {
+	if !state.Exists || isNothing(state.Value) || !c.lets(path) {
 		return ""
 	}
 	return state.Value

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package delivery calls the framework's listeners: one call at a time for each,
-// none after it was dropped, and none that takes the process down.
+// none after it was dropped, and none that takes the process down. A Worker does
+// so in the background, for as long as there is something to tell.
 package delivery
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -12,6 +14,8 @@ import (
 	"sync/atomic"
 
 	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
 // Serial is the calls of one listener. The zero value is ready.
@@ -52,7 +56,7 @@ func (s *Serial) Closed() bool { return s.closed.Load() }
 func Call(listener, what string, f func()) (ok bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			logger.Errorf("[etcdv3] a listener of %s panicked over %s, going on: %v\n%s", listener, what, r, debug.Stack())
+			logger.Errorf("[etcdv3] a listener of %s panicked over %s, going on: %s\n%s", listener, sane.Show(what), sane.Show(fmt.Sprint(r)), debug.Stack())
 		}
 	}()
 	f()

@@ -25,30 +25,34 @@ type State struct {
 type Follower struct {
 	key    string
 	feed   *listener.Feed
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
+	worker *delivery.Worker
+	pause  func(context.Context)
+	tell   func(State)
 
 	mu    sync.Mutex // guards what follows
 	state State
-	done  chan struct{} // closed when the goroutine has ended; nil: there is none
 }
 
 // Open follows a key, in the watch of a prefix that several may share. It
 // returns at once.
 func Open(watches *listener.Hub, prefix, key string) *Follower {
-	ctx, cancel := context.WithCancel(context.Background())
-	return &Follower{key: key, feed: watches.Open(prefix), ctx: ctx, cancel: cancel}
+	f := &Follower{key: key, feed: watches.Open(prefix)}
+	f.worker = delivery.NewWorker(f.feed, delivery.Reader{Name: key, Update: f.update})
+	return f
 }
 
 // Key is the key that is followed.
 func (f *Follower) Key() string { return f.key }
+
+// Skip is listener.Feed.Skip, of the key.
+func (f *Follower) Skip(why error) { f.feed.Skip(f.key, why) }
 
 // Ready returns when etcd has been read. Its errors are those of
 // listener.Feed.Ready; the key is followed all the same.
 func (f *Follower) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(f.ctx, cancel)()
+	defer context.AfterFunc(f.feed.Context(), cancel)()
 	if err := f.feed.Ready(ctx); err != nil {
 		return err
 	}
@@ -66,31 +70,19 @@ func (f *Follower) State() State {
 
 // Start calls tell when the state is another than State has returned so far, in
 // one goroutine, until Close. Before it looks what the state is it calls pause,
-// unless nil, which may wait, at most until its context ends.
+// unless nil, which may wait, at most until its context ends. It is called once.
 func (f *Follower) Start(pause func(context.Context), tell func(State)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ctx.Err() != nil {
-		return // closed already
+	f.pause, f.tell = pause, tell
+	f.worker.Start(0)
+}
+
+func (f *Follower) update() {
+	if f.pause != nil {
+		f.pause(f.feed.Context())
 	}
-	done := make(chan struct{})
-	f.done = done
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-f.ctx.Done():
-				return
-			case <-f.feed.Changed():
-			}
-			if pause != nil {
-				pause(f.ctx)
-			}
-			if state, changed := f.take(); changed && f.ctx.Err() == nil {
-				delivery.Call(f.key, "its change", func() { tell(state) })
-			}
-		}
-	}()
+	if state, changed := f.take(); changed && f.feed.Context().Err() == nil {
+		f.tell(state)
+	}
 }
 
 // take brings the state up to date.
@@ -112,13 +104,4 @@ func (f *Follower) take() (state State, changed bool) {
 // more. It waits for a call of the listener that is under way, unless it is
 // called from inside a delivery, to this listener or another: waiting there might
 // never end. It may be called more than once.
-func (f *Follower) Close() {
-	f.mu.Lock()
-	f.cancel()
-	done := f.done
-	f.mu.Unlock()
-	f.feed.Close()
-	if done != nil && !delivery.Inside() {
-		<-done
-	}
-}
+func (f *Follower) Close() { f.worker.Close() }

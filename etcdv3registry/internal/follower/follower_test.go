@@ -18,8 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// withoutEtcd returns a hub that never reaches etcd. What a follower tells is
-// tested against real servers, by those who use it.
+// withoutEtcd returns a hub that never reaches etcd.
 func withoutEtcd(t *testing.T) *listener.Hub {
 	hub := listener.NewHub(listener.Config{Dial: func(context.Context) (*clientv3.Client, error) {
 		return nil, errors.New("there is none")

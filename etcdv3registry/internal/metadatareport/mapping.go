@@ -3,39 +3,41 @@
 package metadatareport
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	mappings "dubbo.apache.org/dubbo-go/v3/metadata/mapping"
-	"dubbo.apache.org/dubbo-go/v3/metadata/report"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	gxset "github.com/dubbogo/gost/container/set"
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/follower"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 // RegisterServiceAppMapping adds an application to those that serve an
 // interface, and adds it again if it gets lost with the store.
 //
-// It waits for etcd as PublishAppMetadata does. report.ErrMappingCASConflict,
-// after which the framework tries again, is returned only if others were quicker
-// many times in a row.
+// It waits for etcd, or does not, as PublishAppMetadata.
+// report.ErrMappingCASConflict, after which the framework tries again, is returned
+// only if others were quicker many times in a row.
 func (r *Report) RegisterServiceAppMapping(interfaceName, group, application string) error {
 	key, err := r.mappingKey(interfaceName, group)
 	if err != nil {
 		return err
 	}
 	if application == "" {
-		return errNoApplication
+		return fmt.Errorf("etcdv3 metadata report: %w", layout.ErrNoApplication)
 	}
-	return r.keep(&wish{key: key, application: application}, "map "+interfaceName+" to "+application)
+	return r.register("the mapping of "+interfaceName+" to "+application, desired.Key{Name: key, Merge: mapped{application}})
 }
 
 // GetServiceAppMapping returns the applications that serve an interface; none
@@ -77,7 +79,8 @@ func (r *Report) readMapping(key string) ([]string, error) {
 	if len(response.Kvs) == 0 {
 		return nil, nil
 	}
-	return namesIn(string(response.Kvs[0].Value)), nil
+	names, _ := namesIn(string(response.Kvs[0].Value))
+	return names, nil
 }
 
 // followMapping reads a mapping and has the listener told of its changes. Both
@@ -103,21 +106,22 @@ func (r *Report) followMapping(key, interfaceName string, l mappings.MappingList
 	// and be told of, the interfaces of the whole fleet: with 10,000 of them some
 	// 2 MB at each start, mostly of services it never calls. All go over one stream
 	// in either case.
-	m := &mapping{Follower: follower.Open(c.Watches, key, key), interfaceName: interfaceName, listener: l, cache: r.cache}
+	m := &mapping{Follower: follower.Open(c.Watches, key, key), interfaceName: interfaceName, listener: l, cache: r.cache, first: make(chan struct{})}
 	r.mappings[key] = append(r.mappings[key], m)
-	m.mu.Lock() // until the first names are known
 	r.mu.Unlock()
-	defer m.mu.Unlock()
 
 	ctx, cancel := c.Waiting(r.cfg.Timeout)
 	defer cancel()
+	var names []string
 	if err = m.Ready(ctx); err == nil {
-		m.told = m.read(m.State())
+		names = m.read(m.State())
 	} else {
-		m.told, err = r.withoutEtcd(key, err)
+		names, err = r.withoutEtcd(key, err)
 	}
+	m.set(names)
+	close(m.first)
 	m.Start(nil, m.tell)
-	return m.told, err
+	return names, err
 }
 
 // withoutEtcd returns what the cache file has, or none, where that is no error.
@@ -130,22 +134,33 @@ func (r *Report) withoutEtcd(key string, err error) ([]string, error) {
 	case !ok:
 		logger.Warnf("[etcdv3] %s is not known yet: etcd at %v has not answered: %v", key, r.cfg.Cluster.Endpoints, err)
 	default:
-		logger.Warnf("[etcdv3] etcd at %v does not answer, going on with what %s was %v ago (%s): %v", r.cfg.Cluster.Endpoints, key, saved, strings.Join(names, ","), err)
+		logger.Warnf("[etcdv3] etcd at %v does not answer, going on with what %s was %v ago (%s): %v", r.cfg.Cluster.Endpoints, key, saved, sane.ShowAll(names), err)
 	}
 	return names, nil
 }
 
 // RemoveServiceAppMappingListener ends what listeners of an interface are told,
-// all of them: the framework does not say which it means. Once it has returned
-// none is called any more, unless it was called from inside such a call.
+// all of them, as the framework does not say which it means; but for those that
+// have a method Stopped() bool, which says whether it is meant. Once it has
+// returned none of them is called any more, unless it was called from inside such
+// a call.
 func (r *Report) RemoveServiceAppMappingListener(interfaceName, group string) error {
 	key, err := r.mappingKey(interfaceName, group)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
-	ended := r.mappings[key]
-	delete(r.mappings, key)
+	var ended, left []*mapping
+	for _, m := range r.mappings[key] {
+		if l, ok := m.listener.(interface{ Stopped() bool }); ok && !l.Stopped() {
+			left = append(left, m)
+		} else {
+			ended = append(ended, m)
+		}
+	}
+	if delete(r.mappings, key); len(left) > 0 {
+		r.mappings[key] = left
+	}
 	r.mu.Unlock()
 	for _, m := range ended {
 		m.Close()
@@ -154,10 +169,11 @@ func (r *Report) RemoveServiceAppMappingListener(interfaceName, group string) er
 }
 
 func (r *Report) mappingKey(interfaceName, group string) (string, error) {
-	if interfaceName == "" {
-		return "", errors.New("etcdv3 metadata report: the interface has no name")
+	key, err := layout.MappingKey(r.cfg.Root, group, interfaceName)
+	if err != nil {
+		return "", fmt.Errorf("etcdv3 metadata report: %w", err)
 	}
-	return r.cfg.Root + "/" + group + "/" + interfaceName, nil
+	return key, nil
 }
 
 // mapping is what one listener is told of one interface.
@@ -167,22 +183,37 @@ type mapping struct {
 	listener      mappings.MappingListener
 	cache         *cache
 
-	mu   sync.Mutex // guards told
-	told []string   // returned, or told last; sorted
+	first     chan struct{} // closed when the first names are known
+	mu        sync.Mutex    // guards told
+	delivered []string      // returned, or told last; sorted
 }
 
-// names returns what the listener knows.
-func (m *mapping) names() []string {
+// set notes what the listener is told, and reports whether it knew that.
+func (m *mapping) set(names []string) (known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.told
+	known = slices.Equal(names, m.delivered)
+	m.delivered = names
+	return known
+}
+
+// names returns what the listener knows, as soon as it knows something: who has
+// begun to follow the key waits for that no longer than its own timeout.
+func (m *mapping) names() []string {
+	<-m.first
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.delivered
 }
 
 // read takes the names out of a state, and into the cache.
 func (m *mapping) read(s follower.State) []string {
 	var names []string
 	if s.Exists {
-		names = namesIn(s.Value)
+		var err error
+		if names, err = namesIn(s.Value); err != nil {
+			m.Skip(err)
+		}
 	}
 	m.cache.set(m.Key(), names)
 	return names
@@ -190,28 +221,22 @@ func (m *mapping) read(s follower.State) []string {
 
 // tell is called by the follower.
 func (m *mapping) tell(s follower.State) {
-	m.mu.Lock()
 	names := m.read(s)
-	same := slices.Equal(names, m.told)
-	m.told = names
-	m.mu.Unlock()
-	if same {
+	if m.set(names) {
 		return
 	}
-	logger.Infof("[etcdv3] %s is served by %d application(s): %s", m.interfaceName, len(names), strings.Join(names, ","))
+	logger.Infof("[etcdv3] %s is served by %d application(s): %s", m.interfaceName, len(names), sane.ShowAll(names))
 	if err := m.listener.OnEvent(registry.NewServiceMappingChangedEvent(m.interfaceName, setOf(names))); err != nil {
 		logger.Errorf("[etcdv3] the applications that serve %s have changed, and that failed with: %v", m.interfaceName, err)
 	}
 }
 
-// namesIn returns the names of applications, sorted, each once.
-func namesIn(value string) []string {
-	var names []string
-	for _, name := range report.DecodeServiceAppNames(value).Values() {
-		names = append(names, name.(string))
-	}
+// namesIn returns the names of applications, sorted, each once. The error says how
+// many are left out.
+func namesIn(value string) ([]string, error) {
+	names, err := sane.Names(strings.Split(value, constant.CommaSeparator))
 	slices.Sort(names)
-	return names
+	return names, err
 }
 
 // setOf makes a set of its own for each listener: the framework changes it.

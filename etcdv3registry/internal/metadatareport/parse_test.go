@@ -10,6 +10,9 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
 func FuzzMetadata(f *testing.F) {
@@ -34,51 +37,55 @@ func FuzzMapping(f *testing.F) {
 		f.Add(value, "order")
 	}
 	f.Fuzz(func(t *testing.T, value, application string) {
-		names := namesIn(value)
+		names, left := namesIn(value)
 		require.True(t, slices.IsSorted(names))
 		require.Equal(t, names, slices.Compact(slices.Clone(names)))
-		if application == "" || strings.Contains(application, ",") {
+		if application == "" || strings.TrimSpace(application) != application || strings.Contains(application, ",") || left != nil {
 			return
 		}
-		w := &wish{key: "k", application: application}
-		op := w.change(value, true)
-		if op == nil {
+		m := mapped{application}
+		after := m.Apply(desired.Content{Value: value, Exists: true}, true)
+		if after.Value == value {
 			require.Contains(t, names, application)
 			return
 		}
-		after := string(op.ValueBytes())
-		assert.Nil(t, w.change(after, true), "it is there then")
+		assert.Equal(t, after, m.Apply(after, false), "it is there then")
 		for _, name := range append(names, application) {
-			assert.Contains(t, namesIn(after), name)
+			if _, err := sane.Names([]string{name}); err == nil && name == strings.TrimSpace(name) {
+				now, _ := namesIn(after.Value)
+				assert.Contains(t, now, name)
+			}
 		}
 	})
 }
 
-func TestWishesWriteOnlyWhatTheyHaveTo(t *testing.T) {
-	published := func() *wish { return &wish{key: "k", content: "mine", replace: true} }
+func TestMergesWriteOnlyWhatTheyHaveTo(t *testing.T) {
+	there := func(value string) desired.Content { return desired.Content{Value: value, Exists: true} }
 	for _, c := range []struct {
-		name   string
-		wish   *wish
-		now    string
-		exists bool
-		want   string
+		name  string
+		merge desired.Merge
+		again bool // etcd has taken it once
+		now   desired.Content
+		want  string
 	}{
-		{"metadata that is not there", published(), "", false, "put mine"},
-		{"metadata that is published", published(), "older", true, "put mine"},
-		{"metadata that was published already", published(), "mine", true, "nothing"},
-		{"metadata that another instance has refreshed", &wish{key: "k", content: "mine"}, "newer", true, "nothing"},
-		{"metadata that is to be gone", &wish{key: "k", gone: true}, "x", true, "delete"},
-		{"metadata that is gone", &wish{key: "k", gone: true}, "", false, "nothing"},
-		{"the first application", &wish{key: "k", application: "a"}, "", false, "put a"},
-		{"another application", &wish{key: "k", application: "b"}, "a", true, "put a,b"},
-		{"an application that is there", &wish{key: "k", application: "a"}, "b,a", true, "nothing"},
+		{"MetadataThatIsNotThere", published{"mine"}, false, desired.Content{}, "put mine"},
+		{"MetadataThatIsPublished", published{"mine"}, false, there("older"), "put mine"},
+		{"MetadataThatWasPublishedAlready", published{"mine"}, false, there("mine"), "nothing"},
+		{"MetadataThatAnotherInstanceHasRefreshed", published{"mine"}, true, there("newer"), "nothing"},
+		{"MetadataThatIsLost", published{"mine"}, true, desired.Content{}, "put mine"},
+		{"MetadataThatIsToBeGone", unpublished{}, false, there("x"), "delete"},
+		{"MetadataThatIsGone", unpublished{}, false, desired.Content{}, "nothing"},
+		{"TheFirstApplication", mapped{"a"}, false, desired.Content{}, "put a"},
+		{"AnotherApplication", mapped{"b"}, false, there("a"), "put a,b"},
+		{"AnApplicationThatIsThere", mapped{"a"}, true, there("b,a"), "nothing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := "nothing"
-			if op := c.wish.change(c.now, c.exists); op != nil && op.IsDelete() {
+			goal := c.merge.Apply(c.now, !c.again)
+			got := "put " + goal.Value
+			if goal == c.now {
+				got = "nothing"
+			} else if !goal.Exists {
 				got = "delete"
-			} else if op != nil {
-				got = "put " + string(op.ValueBytes())
 			}
 			assert.Equal(t, c.want, got)
 		})

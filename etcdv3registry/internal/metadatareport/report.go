@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +17,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -39,29 +40,30 @@ type Config struct {
 type Report struct {
 	cfg     Config
 	cluster *cluster.User
-	keeper  *keeper
 	cache   *cache
+
+	registrations *desired.Registrations // by id of their keys
 
 	mu       sync.Mutex // guards what follows
 	mappings map[string][]*mapping
+	undo     func() // ends what BeforeInstance began; nil before the first registration
 	closed   bool
 }
 
 var _ report.MetadataReport = (*Report)(nil)
 
-var (
-	errNotPublished  = errors.New("it has not been published")
-	errNoApplication = errors.New("etcdv3 metadata report: the application has no name")
-)
+var errNotPublished = errors.New("it has not been published")
 
 // New makes a Report.
 func New(cfg Config) *Report {
 	user := cluster.NewUser(cfg.Cluster)
 	return &Report{
-		cfg:      cfg,
-		cluster:  user,
-		keeper:   newKeeper(user, cfg.Timeout),
-		cache:    &cache{cfg: cfg},
+		cfg:     cfg,
+		cluster: user,
+		cache:   &cache{cfg: cfg},
+		registrations: desired.NewRegistrations(desired.RegistrationsConfig{
+			Use: user.Desired, Timeout: cfg.Timeout, Check: cfg.Check, Endpoints: cfg.Cluster.Endpoints, Closed: cluster.ErrClosed,
+		}),
 		mappings: map[string][]*mapping{},
 	}
 }
@@ -76,6 +78,11 @@ func (r *Report) URL() *common.URL { return r.cfg.URL }
 // away it returns nil, logs a warning, and publishes when etcd is back: a
 // provider that cannot publish would not start. With check=true that is an error.
 // What etcd refuses (permission, credentials) always is.
+//
+// While a process starts it does not wait, once etcd has taken something from
+// this Report: what is published then is written with the mappings, all at once,
+// before a Discovery on the same etcd registers its first instance, and what
+// becomes of it is an error of that.
 func (r *Report) PublishAppMetadata(application, revision string, meta *info.MetadataInfo) error {
 	key, err := r.metadataKey(application, revision)
 	if err != nil {
@@ -90,7 +97,48 @@ func (r *Report) PublishAppMetadata(application, revision string, meta *info.Met
 	if err != nil {
 		return fmt.Errorf("etcdv3 metadata report: encode the metadata of %s: %w", application, err)
 	}
-	return r.keep(&wish{key: key, content: string(content), replace: true}, "publish the metadata of "+application)
+	return r.register("the metadata of "+application, desired.Key{Name: key, Merge: published{string(content)}, Fresh: fresh})
+}
+
+// fresh is how long metadata that was seen to be there is taken to be: an
+// instance publishes the same once for each service.
+const fresh = 10 * time.Second
+
+// register has what is merged into a key written. While an instance is announced
+// that waits for that, nobody else does.
+func (r *Report) register(name string, key desired.Key) error {
+	n := desired.Registration{Slot: key.Name + "\x00" + key.Merge.Part(), Key: key, Name: name}
+	register := r.registrations.Register
+	announced, err := r.prepares()
+	if announced {
+		register = r.registrations.RegisterLater
+	}
+	if err == nil {
+		err = register(n)
+	}
+	switch {
+	case errors.Is(err, desired.ErrConflict):
+		err = fmt.Errorf("%w: %w", err, report.ErrMappingCASConflict)
+		fallthrough
+	case err != nil:
+		return fmt.Errorf("etcdv3 metadata report: register %s in etcd at %v: %w", name, r.cfg.Cluster.Endpoints, err)
+	}
+	return nil
+}
+
+// prepares has what is registered later written before an instance is registered,
+// and reports whether one is announced.
+func (r *Report) prepares() (announced bool, err error) {
+	c, err := r.cluster.Get()
+	if err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.undo == nil && !r.closed {
+		r.undo = c.BeforeInstance(r.registrations.Flush)
+	}
+	return c.Announced(), nil
 }
 
 // UnPublishAppMetadata deletes the metadata of a revision, if it is there. It
@@ -100,18 +148,7 @@ func (r *Report) UnPublishAppMetadata(application, revision string) error {
 	if err != nil {
 		return err
 	}
-	return r.keep(&wish{key: key, gone: true}, "unpublish metadata of "+application)
-}
-
-// keep has the keeper fulfil a wish, and says what the framework is told.
-func (r *Report) keep(w *wish, what string) error {
-	goOn := func(err error) bool {
-		return retry.CanPass(err) && !errors.Is(err, report.ErrMappingCASConflict) && !r.cfg.Check
-	}
-	if err := r.keeper.keep(w, goOn, what); err != nil {
-		return fmt.Errorf("etcdv3 metadata report: %s in etcd at %v: %w", what, r.cfg.Cluster.Endpoints, err)
-	}
-	return nil
+	return r.register("the removal of metadata "+revision+" of "+application, desired.Key{Name: key, Merge: unpublished{}})
 }
 
 const (
@@ -169,21 +206,19 @@ func (r *Report) awaitMetadata(key string) ([]byte, error) {
 // ListAppRevisions returns the revisions of an application that are in etcd, and
 // when they were published; the framework deletes the old ones.
 func (r *Report) ListAppRevisions(application string) ([]report.AppRevision, error) {
-	if application == "" {
-		return nil, errNoApplication
+	prefix, err := layout.MetadataPrefix(r.cfg.Root, application)
+	if err != nil {
+		return nil, fmt.Errorf("etcdv3 metadata report: %w", err)
 	}
-	prefix := r.cfg.Root + "/" + application + "/"
 	response, err := r.get(prefix, clientv3.WithPrefix())
 	if err != nil {
 		return nil, fmt.Errorf("etcdv3 metadata report: list %s in etcd at %v: %w", prefix, r.cfg.Cluster.Endpoints, err)
 	}
 	var revisions []report.AppRevision
 	for _, kv := range response.Kvs {
-		revision := strings.TrimPrefix(string(kv.Key), prefix)
-		if revision == "" || strings.Contains(revision, "/") {
-			continue // it belongs to something else: an interface of the same name, in a registry
+		if revision, ok := layout.RevisionOf(string(kv.Key), prefix); ok {
+			revisions = append(revisions, report.AppRevision{Revision: revision, ModifyTime: report.ParseMetadataLastUpdatedTime(kv.Value)})
 		}
-		revisions = append(revisions, report.AppRevision{Revision: revision, ModifyTime: report.ParseMetadataLastUpdatedTime(kv.Value)})
 	}
 	return revisions, nil
 }
@@ -208,13 +243,11 @@ func (r *Report) get(key string, opts ...clientv3.OpOption) (*clientv3.GetRespon
 }
 
 func (r *Report) metadataKey(application, revision string) (string, error) {
-	switch {
-	case application == "":
-		return "", errNoApplication
-	case revision == "":
-		return "", fmt.Errorf("etcdv3 metadata report: %s names no revision", application)
+	key, err := layout.MetadataKey(r.cfg.Root, application, revision)
+	if err != nil {
+		return "", fmt.Errorf("etcdv3 metadata report: %w", err)
 	}
-	return r.cfg.Root + "/" + application + "/" + revision, nil
+	return key, nil
 }
 
 func (r *Report) isClosed() bool {
@@ -223,9 +256,9 @@ func (r *Report) isClosed() bool {
 	return r.closed
 }
 
-// Close ends the listeners, and gives up the connection if nobody else in the
-// process uses it. What was published stays in etcd. The framework never calls
-// it. Calling it again does nothing.
+// Close writes what has not been written yet, ends the listeners, and gives up
+// the connection if nobody else in the process uses it. What was published stays
+// in etcd. The framework never calls it. Calling it again does nothing.
 func (r *Report) Close() error {
 	r.mu.Lock()
 	if r.closed {
@@ -233,7 +266,7 @@ func (r *Report) Close() error {
 		return nil
 	}
 	r.closed = true
-	mappings := r.mappings
+	mappings, undo := r.mappings, r.undo
 	r.mappings = nil
 	r.mu.Unlock()
 
@@ -242,9 +275,12 @@ func (r *Report) Close() error {
 			m.Close()
 		}
 	}
-	r.keeper.close()
-	r.cache.close()
 	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.Timeout)
 	defer cancel()
-	return r.cluster.Close(ctx)
+	err := r.registrations.Close(ctx)
+	if undo != nil {
+		undo()
+	}
+	r.cache.close()
+	return errors.Join(err, r.cluster.Close(ctx))
 }

@@ -3,7 +3,11 @@
 // Package redact makes keys fit for the log.
 package redact
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
+)
 
 // Key returns what may be shown of a key whose last part is an encoded URL:
 // neither its credentials nor its parameters, which may hold a token.
@@ -16,5 +20,5 @@ func Key(key string) string {
 	if hidden {
 		key += "..."
 	}
-	return key
+	return sane.Show(key)
 }

@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cachefile"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 )
 
 // cache is the instances in the local cache file, for a start without etcd. An
@@ -39,22 +39,24 @@ func (d *Discovery) opened() *cache {
 func entryOf(application string) string { return "services/" + application }
 
 // load returns the instances that were saved last, by this process or one
-// before it; ok is false if there are none.
-func (c *cache) load(application string) (instances []registry.ServiceInstance, ok bool) {
+// before it, by key; ok is false if there are none, or were none.
+func (c *cache) load(application string) (instances map[string]*seen, ok bool) {
 	if c == nil {
 		return nil, false
 	}
 	words, saved, ok := c.file.Get(entryOf(application))
-	if !ok {
+	if !ok || len(words) == 0 {
 		return nil, false
 	}
+	instances = map[string]*seen{}
 	for _, word := range words {
 		address, encoded, ok := fromCache(word)
 		if !ok {
 			continue // damaged
 		}
-		if instance, err := parse(c.root+"/"+application+"/"+address, encoded); err == nil {
-			instances = append(instances, incarnationOf(instance, 0))
+		key := layout.InstancePrefix(c.root, application) + address
+		if f := decode(key, encoded).(*found); f.err == nil {
+			instances[key] = &seen{found: f, key: key}
 		}
 	}
 	if !c.serving.Swap(true) {

@@ -14,12 +14,11 @@ import (
 	"sync"
 	"time"
 
+	"dubbo.apache.org/dubbo-go/v3/metadata/info"
 	"dubbo.apache.org/dubbo-go/v3/registry"
-	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 )
 
 // Config is what a Discovery needs.
@@ -33,36 +32,47 @@ type Config struct {
 	KeepLast   bool
 	CacheFile  string // path; empty: there is none
 	SaveAtOnce bool   // the cache file is saved with every change
+	// Metadata asks for what an instance serves: of a revision, of an application.
+	// It is called from several goroutines, and may take seconds.
+	Metadata func(application, revision string, instance registry.ServiceInstance) (*info.MetadataInfo, error)
 }
 
 // Discovery is a registry.ServiceDiscovery. The framework makes one for every
 // reference and destroys none: it costs nothing until it is used, and what costs
 // is shared. Its methods may be called from any goroutine.
 type Discovery struct {
-	cfg  Config
-	user *cluster.User
+	cfg           Config
+	user          *cluster.User
+	registrations *desired.Registrations
+	asking        sync.WaitGroup // for metadata
+	slots         chan struct{}  // has a value for each instance that is being asked
+	patience      Patience
 
-	mu         sync.Mutex // guards what follows
-	destroyed  bool
-	registered map[string]lease.Key // by name
-	accepted   map[string]lease.Key // what the caller was told of no error of last
-	asked      map[string]*asked    // by application
-	listening  map[registry.ServiceInstancesChangedListener]*listening
-	cache      *cache // nil: there is none, or it has not been used yet
-	deaf       func() // ends what OnOverrides began; nil: nobody listens
+	mu        sync.Mutex // guards what follows
+	destroyed bool
+	snapshots map[string]*snapshot // by application
+	listening map[registry.ServiceInstancesChangedListener]*listening
+	followed  map[string]*application // by name: those that have a feed
+	cache     *cache                  // nil: there is none, or it has not been used yet
+	deaf      func()                  // ends what hearLocked began; nil: nobody listens
 }
 
 var _ registry.ServiceDiscovery = (*Discovery)(nil)
 
 // New returns a Discovery. It does no I/O.
 func New(cfg Config) *Discovery {
+	cluster.AnnounceInstance(cfg.Cluster)
+	user := cluster.NewUser(cfg.Cluster)
 	return &Discovery{
-		cfg:        cfg,
-		user:       cluster.NewUser(cfg.Cluster),
-		registered: map[string]lease.Key{},
-		accepted:   map[string]lease.Key{},
-		asked:      map[string]*asked{},
-		listening:  map[registry.ServiceInstancesChangedListener]*listening{},
+		cfg:  cfg,
+		user: user,
+		registrations: desired.NewRegistrations(desired.RegistrationsConfig{
+			Use: user.Desired, Timeout: cfg.Timeout, Check: cfg.Check, Endpoints: cfg.Cluster.Endpoints, Closed: cluster.ErrClosed,
+		}),
+		snapshots: map[string]*snapshot{},
+		listening: map[registry.ServiceInstancesChangedListener]*listening{},
+		followed:  map[string]*application{},
+		slots:     make(chan struct{}, atOnce),
 	}
 }
 
@@ -79,6 +89,10 @@ func (d *Discovery) String() string {
 // logs a warning, and the key is put when etcd is back; with check=true that is
 // an error. What etcd refuses (permission, credentials) is always an error. After
 // an error what was registered before stays.
+//
+// It begins with what metadata reports of this process have put off: an instance
+// is not to be seen before its mappings and its metadata. What becomes of them is
+// an error as it would have been one of theirs.
 func (d *Discovery) Register(instance registry.ServiceInstance) error {
 	if err := d.register(instance); err != nil {
 		return fmt.Errorf("etcdv3 service discovery: register %s: %w", describe(instance), err)
@@ -99,80 +113,14 @@ func (d *Discovery) register(instance registry.ServiceInstance) error {
 	if err != nil {
 		return err
 	}
-	c, change, err := d.want(key)
+	c, err := d.user.Get()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := c.Waiting(d.cfg.Timeout)
-	defer cancel()
-	switch err = change.Wait(ctx); {
-	case err == nil:
-		d.accept(key)
-		return nil
-	case retry.CanPass(err) && !d.cfg.Check:
-		d.accept(key)
-		logger.Warnf("[etcdv3] %s is not registered yet, it will be as soon as etcd at %v takes it: %v", describe(instance), d.cfg.Cluster.Endpoints, err)
-		return nil
-	default:
-		d.undo(key)
+	if err = c.PrepareInstance(); err != nil {
 		return err
 	}
-}
-
-// want notes the key as registered and starts the change that makes it so.
-func (d *Discovery) want(key lease.Key) (*cluster.Cluster, *lease.Change, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c, err := d.user.Get()
-	if err != nil || d.destroyed {
-		return nil, nil, cluster.ErrClosed
-	}
-	_, registered := d.registered[key.Name]
-	d.registered[key.Name] = key
-	if registered {
-		return c, c.Lease.Replace(key.Name, key), nil
-	}
-	return c, c.Lease.Put(key), nil
-}
-
-// accept notes that the caller was told of no error.
-func (d *Discovery) accept(key lease.Key) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.registered[key.Name] == key {
-		d.accepted[key.Name] = key
-	}
-}
-
-// undo restores what was accepted last, unless the key was registered anew
-// meanwhile.
-func (d *Discovery) undo(key lease.Key) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c, err := d.user.Get()
-	if d.registered[key.Name] != key || err != nil {
-		return
-	}
-	if before, ok := d.accepted[key.Name]; ok {
-		d.registered[key.Name] = before
-		c.Lease.Replace(key.Name, before)
-		return
-	}
-	delete(d.registered, key.Name)
-	c.Lease.Delete(key.Name)
-}
-
-// unwant takes a key back. It returns nil for one that is not registered.
-func (d *Discovery) unwant(name string) (*cluster.Cluster, *lease.Change) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c, err := d.user.Get()
-	if _, registered := d.registered[name]; !registered || err != nil {
-		return nil, nil
-	}
-	delete(d.registered, name)
-	delete(d.accepted, name)
-	return c, c.Lease.Delete(name)
+	return d.registrations.Register(desired.Registration{Slot: key.Name, Key: key, Name: describe(instance)})
 }
 
 // Unregister deletes the instance's key. An instance that is not registered is
@@ -180,34 +128,20 @@ func (d *Discovery) unwant(name string) (*cluster.Cluster, *lease.Change) {
 // deleted when it is back, or goes with the lease.
 func (d *Discovery) Unregister(instance registry.ServiceInstance) error {
 	name, err := nameOf(d.cfg.Root, instance)
+	if err == nil {
+		err = d.registrations.Unregister(desired.Registration{Slot: name, Key: desired.Key{Name: name}, Name: describe(instance)})
+	}
 	if err != nil {
 		return fmt.Errorf("etcdv3 service discovery: unregister %s: %w", describe(instance), err)
 	}
-	switch err = d.unregister(name); {
-	case err == nil:
-		return nil
-	case retry.CanPass(err) && !d.cfg.Check:
-		logger.Warnf("[etcdv3] %s is still registered, it will not be as soon as etcd at %v takes that: %v", describe(instance), d.cfg.Cluster.Endpoints, err)
-		return nil
-	default:
-		return fmt.Errorf("etcdv3 service discovery: unregister %s: %w", describe(instance), err)
-	}
-}
-
-func (d *Discovery) unregister(name string) error {
-	c, change := d.unwant(name)
-	if change == nil {
-		return nil
-	}
-	ctx, cancel := c.Waiting(d.cfg.Timeout)
-	defer cancel()
-	return change.Wait(ctx)
+	return nil
 }
 
 // Destroy ends the listeners and deletes what this Discovery registered. The
 // last user of this etcd in the process gives up the lease and closes the
-// connection. It waits for etcd at most for the timeout. Calling it again does
-// nothing.
+// connection. It waits for etcd at most for the timeout, and for instances that
+// are being asked for metadata, which the framework gives some seconds. Calling it
+// again does nothing.
 func (d *Discovery) Destroy() error {
 	d.mu.Lock()
 	if d.destroyed {
@@ -215,8 +149,11 @@ func (d *Discovery) Destroy() error {
 		return nil
 	}
 	d.destroyed = true
-	names, asked, listening := d.registered, d.asked, d.listening
-	d.registered, d.asked, d.listening = nil, nil, nil
+	for _, a := range d.snapshots {
+		a.endLocked()
+	}
+	listening, followed := d.listening, d.followed
+	d.snapshots, d.listening, d.followed = nil, nil, nil
 	cache, deaf := d.cache, d.deaf
 	d.mu.Unlock()
 
@@ -226,35 +163,17 @@ func (d *Discovery) Destroy() error {
 	for _, l := range listening {
 		l.close()
 	}
-	for _, a := range asked {
+	for _, a := range followed {
 		a.close()
 	}
+	d.asking.Wait()
 	cache.close()
-	err := d.giveUp(names)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Timeout)
+	defer cancel()
+	if err := errors.Join(d.registrations.Close(ctx), d.user.Close(ctx)); err != nil {
 		return fmt.Errorf("etcdv3 service discovery: destroy: %w", err)
 	}
 	return nil
-}
-
-func (d *Discovery) giveUp(names map[string]lease.Key) error {
-	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Timeout)
-	defer cancel()
-	var changes []*lease.Change
-	if len(names) > 0 {
-		c, err := d.user.Get()
-		if err != nil {
-			return err
-		}
-		for name := range names {
-			changes = append(changes, c.Lease.Delete(name))
-		}
-	}
-	var err error
-	for _, change := range changes {
-		err = errors.Join(err, change.Wait(ctx))
-	}
-	return errors.Join(err, d.user.Close(ctx))
 }
 
 // describe names an instance in an error or the log: "instance 10.0.0.7:20000
@@ -265,3 +184,20 @@ func describe(instance registry.ServiceInstance) string {
 	}
 	return fmt.Sprintf("instance %s:%d of %s", instance.GetHost(), instance.GetPort(), instance.GetServiceName())
 }
+
+// OnOverrides has f called when the framework has been told of other dynamic
+// overrides than before, which it applies to what it is told next. What holds for
+// f of cluster.OnOverrides holds here.
+func (d *Discovery) OnOverrides(f func()) (undo func(), err error) {
+	c, err := d.user.Get()
+	if err != nil {
+		return nil, err
+	}
+	return c.OnOverrides(func([]string) { f() }), nil
+}
+
+// Timeout is how long a call of the framework waits for etcd.
+func (d *Discovery) Timeout() time.Duration { return d.cfg.Timeout }
+
+// Patience is that of all references of this Discovery.
+func (d *Discovery) Patience() *Patience { return &d.patience }

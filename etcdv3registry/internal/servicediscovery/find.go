@@ -15,7 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -25,53 +25,23 @@ import (
 // nothing in between.
 const askedFor = 10 * time.Second
 
-// asked is what was returned of an application, for the listeners that follow.
-type asked struct {
+// snapshot is what was returned of an application, for the listeners that follow.
+type snapshot struct {
 	// mixed is set when what was returned differs, or is not out of etcd, or has
 	// to be told again anyhow.
 	mixed atomic.Bool
+	count atomic.Int64 // instances that were returned last
 
-	mu     sync.Mutex // guards what follows, and the view; never taken under Discovery.mu, which may be taken under it
-	view   *view      // nil: it is not watched any more
+	// What follows is guarded by Discovery.mu.
+	view   *view // nil: it is not watched any more
 	expire *time.Timer
-	count  int // instances that were returned last
-	// served is the revision of all that was returned. 0: nothing was yet.
-	served int64
-	closed bool // it is not watched again
+
+	mu     sync.Mutex // guards what is in the view, and what follows
+	served int64      // the revision of all that was returned; 0: nothing was yet
 }
 
-// watch returns the view, kept up to date from now on for a while; nil after
-// close.
-func (a *asked) watch(watches *listener.Hub, prefix string, during time.Duration) *view {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case a.closed:
-		return nil
-	case a.view == nil:
-		a.view = newView(watches, prefix)
-		a.expire = time.AfterFunc(during, a.end)
-	default:
-		a.expire.Reset(during)
-	}
-	return a.view
-}
-
-func (a *asked) close() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.closed = true
-	a.endLocked()
-}
-
-// end ends the watch. Whoever has the view goes on with what it has.
-func (a *asked) end() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.endLocked()
-}
-
-func (a *asked) endLocked() {
+// endLocked ends the watch. Whoever has the view goes on with what it has.
+func (a *snapshot) endLocked() {
 	a.mixed.Store(true)
 	if a.view != nil {
 		a.expire.Stop()
@@ -82,16 +52,10 @@ func (a *asked) endLocked() {
 
 // isCurrent reports whether all that was returned is what there was in the
 // revision.
-func (a *asked) isCurrent(revision int64) bool {
+func (a *snapshot) isCurrent(revision int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return !a.mixed.Load() && a.served == revision
-}
-
-func (a *asked) returned() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.count
 }
 
 // GetInstances returns the instances of an application that are in etcd,
@@ -102,64 +66,64 @@ func (a *asked) returned() int {
 // of the local cache file, or none, and logs a warning; a listener is told what
 // etcd has when it is back.
 func (d *Discovery) GetInstances(application string) []registry.ServiceInstance {
-	instances, err := d.instances(application)
-	if err != nil {
-		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.cfg.Cluster.Endpoints, application, err)
+	c, a, v := d.ask(application)
+	if a == nil {
+		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.cfg.Cluster.Endpoints, application, cluster.ErrClosed)
 		return []registry.ServiceInstance{}
+	}
+	ctx, cancel := c.Waiting(d.cfg.Timeout)
+	defer cancel()
+	late := v.feed.Revision() > 0 // it was read some time ago, and may be behind etcd
+	if err := v.feed.Ready(ctx); err != nil {
+		return a.returns(copiesOf(d.without(application, err)))
+	}
+	instances, revision, keys := a.read(v)
+	if late {
+		if newer, err := d.newer(ctx, c, application, revision, keys); err != nil {
+			logger.Warnf("[etcdv3] instances of %s may have changed since etcd at %v was heard of last: %v", application, d.cfg.Cluster.Endpoints, err)
+		} else if newer != nil {
+			return a.returns(newer)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.served != 0 && a.served != revision {
+		a.mixed.Store(true)
+	}
+	a.served = revision
+	a.count.Store(int64(len(instances)))
+	if len(instances) > 0 || !d.cfg.KeepLast { // a listener may keep the last ones, and the file with it
+		d.opened().save(application, v)
 	}
 	return instances
 }
 
-func (d *Discovery) instances(application string) ([]registry.ServiceInstance, error) {
-	c, a, err := d.ask(application)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := c.Waiting(d.cfg.Timeout)
-	defer cancel()
-	v := a.watch(c.Watches, d.prefix(application), d.cfg.Timeout+askedFor)
-	if v == nil {
-		return nil, cluster.ErrClosed
-	}
-	late := v.feed.Revision() > 0 // it was read some time ago, and may be behind etcd
-	err = v.feed.Ready(ctx)
-
+// read brings the view up to date, and returns what is in it, as new as the
+// revision or newer, and the number of its keys.
+func (a *snapshot) read(v *view) (instances []registry.ServiceInstance, revision int64, keys int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err != nil {
-		a.mixed.Store(true)
-		instances, err := d.instancesWithout(application, err)
-		a.count = len(instances)
-		return instances, err
-	}
-	revision := v.feed.Revision() // asked for before the view is brought up to date: that is as new or newer
+	revision = v.feed.Revision()
 	v.update()
-	if late {
-		if newer, err := d.newer(ctx, c, application, revision, v); err != nil {
-			logger.Warnf("[etcdv3] instances of %s may have changed since etcd at %v was heard of last: %v", application, d.cfg.Cluster.Endpoints, err)
-		} else if newer != nil {
-			a.mixed.Store(true)
-			a.count = len(newer)
-			return newer, nil
-		}
-	}
-	if a.served != 0 && a.served != revision {
-		a.mixed.Store(true)
-	}
-	a.served, a.count = revision, len(v.all)
-	d.opened().save(application, v)
-	return v.copies(), nil
+	return copiesOf(v.all), revision, len(v.all) + len(v.others)
 }
 
-// newer asks etcd whether the view, of a revision, is up to date, and reads the
-// instances if it is not; nil if it is.
-func (d *Discovery) newer(ctx context.Context, c *cluster.Cluster, application string, revision int64, v *view) ([]registry.ServiceInstance, error) {
+// returns returns instances that are not those of the view.
+func (a *snapshot) returns(instances []registry.ServiceInstance) []registry.ServiceInstance {
+	a.mixed.Store(true)
+	a.count.Store(int64(len(instances)))
+	return instances
+}
+
+// newer asks etcd whether a view, of a revision and with so many keys, is up to
+// date, and reads the instances if it is not; nil if it is.
+func (d *Discovery) newer(ctx context.Context, c *cluster.Cluster, application string, revision int64, keys int) ([]registry.ServiceInstance, error) {
 	client, err := c.Client(ctx)
 	if err != nil {
 		return nil, err
 	}
 	changes, err := client.Get(ctx, d.prefix(application), clientv3.WithPrefix(), clientv3.WithMinModRev(revision+1))
-	if err != nil || len(changes.Kvs) == 0 && changes.Count == int64(v.keys()) {
+	if err != nil || len(changes.Kvs) == 0 && changes.Count == int64(keys) {
 		return nil, err
 	}
 	all, err := client.Get(ctx, d.prefix(application), clientv3.WithPrefix())
@@ -168,47 +132,59 @@ func (d *Discovery) newer(ctx context.Context, c *cluster.Cluster, application s
 	}
 	instances := []registry.ServiceInstance{}
 	for _, kv := range all.Kvs {
-		if instance, err := parse(string(kv.Key), kv.Value); err == nil && isInstance(string(kv.Key), d.prefix(application)) {
+		if instance, err := parse(string(kv.Key), kv.Value); err == nil && layout.IsInstance(string(kv.Key), d.prefix(application)) {
 			instances = append(instances, incarnationOf(instance, kv.CreateRevision))
 		}
 	}
 	return instances, nil
 }
 
-// instancesWithout returns the instances that are known without etcd, which has
-// failed with err.
-func (d *Discovery) instancesWithout(application string, err error) ([]registry.ServiceInstance, error) {
+// without returns the instances that are known without etcd, which has failed
+// with err: those that the cache file has, or none.
+func (d *Discovery) without(application string, err error) map[string]*seen {
 	if !retry.CanPass(err) {
-		return nil, err
+		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.cfg.Cluster.Endpoints, application, err)
+		return nil
 	}
-	if instances, ok := d.opened().load(application); ok {
-		return instances, nil
+	all, ok := d.opened().load(application)
+	if !ok {
+		logger.Warnf("[etcdv3] there are no instances of %s yet: etcd at %v has not answered, they follow when it does: %v",
+			application, d.cfg.Cluster.Endpoints, err)
 	}
-	logger.Warnf("[etcdv3] there are no instances of %s yet: etcd at %v has not answered, a listener is told of them when it does: %v",
-		application, d.cfg.Cluster.Endpoints, err)
-	return []registry.ServiceInstance{}, nil
+	return all
 }
 
-// ask returns what was returned of an application, and notes that there may be
-// a listener that has to hear of overrides.
-func (d *Discovery) ask(application string) (*cluster.Cluster, *asked, error) {
+// ask returns what was returned of an application, and a view that is kept up to
+// date for a while, and notes that there may be a listener that has to hear of
+// overrides. After Destroy it returns nothing.
+func (d *Discovery) ask(application string) (*cluster.Cluster, *snapshot, *view) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := d.user.Get()
 	if err != nil || d.destroyed {
-		return nil, nil, cluster.ErrClosed
+		return nil, nil, nil
 	}
 	d.hearLocked(c)
-	a := d.asked[application]
+	a := d.snapshots[application]
 	if a == nil {
-		a = &asked{}
-		d.asked[application] = a
+		a = &snapshot{}
+		d.snapshots[application] = a
 	}
-	return c, a, nil
+	if during := d.cfg.Timeout + askedFor; a.view != nil {
+		a.expire.Reset(during)
+	} else {
+		a.view = newView(c.Watches, d.prefix(application))
+		a.expire = time.AfterFunc(during, func() {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			a.endLocked()
+		})
+	}
+	return c, a, a.view
 }
 
 func (d *Discovery) prefix(application string) string {
-	return d.cfg.Root + "/" + application + "/"
+	return layout.InstancePrefix(d.cfg.Root, application)
 }
 
 // GetServices returns the names of all applications that have an instance in
@@ -216,12 +192,10 @@ func (d *Discovery) prefix(application string) string {
 // is away it returns those that this process has registered.
 func (d *Discovery) GetServices() *gxset.HashSet {
 	names := gxset.NewSet()
-	d.mu.Lock()
-	for name := range d.registered {
-		application, _ := split(name)
+	for _, name := range d.registrations.Slots() {
+		application, _ := layout.SplitInstance(name)
 		names.Add(application)
 	}
-	d.mu.Unlock()
 	keys, err := d.keys()
 	if err != nil {
 		logger.Warnf("[etcdv3] cannot list the applications in etcd at %v: %v", d.cfg.Cluster.Endpoints, err)
@@ -229,7 +203,7 @@ func (d *Discovery) GetServices() *gxset.HashSet {
 	}
 	names = gxset.NewSet()
 	for _, key := range keys {
-		if application, address := split(key); d.prefix(application)+address == key {
+		if application, address := layout.SplitInstance(key); d.prefix(application)+address == key {
 			names.Add(application)
 		}
 	}
@@ -298,8 +272,9 @@ func pageOf(instances []registry.ServiceInstance, offset, size int) gxpage.Pager
 	}
 	offset = max(offset, 0)
 	from := min(offset, len(instances))
-	page := make([]any, 0, min(size, len(instances)-from))
-	for _, instance := range instances[from:min(from+size, len(instances))] {
+	n := min(size, len(instances)-from) // the caller may ask for any number
+	page := make([]any, 0, n)
+	for _, instance := range instances[from : from+n] {
 		page = append(page, instance)
 	}
 	return gxpage.NewPage(offset, size, page, len(instances))

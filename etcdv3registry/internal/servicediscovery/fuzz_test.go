@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 )
 
 // FuzzInstance reads what others wrote, and reads again what is made of it.
@@ -22,7 +24,7 @@ func FuzzInstance(f *testing.F) {
 		back, value, ok := fromCache(got.cached())
 		require.True(t, ok)
 		require.Equal(t, encoded, string(value))
-		_, last := split(key)
+		_, last := layout.SplitInstance(key)
 		require.Equal(t, last, back)
 		assert.NotContains(t, got.cached(), " ")
 		if got.err != nil {
@@ -56,7 +58,7 @@ func FuzzCacheWord(f *testing.F) {
 		}
 		again, same, ok := fromCache(toCache("/services/x/"+address, value))
 		require.True(t, ok)
-		_, last := split("/" + address)
+		_, last := layout.SplitInstance("/" + address)
 		require.Equal(t, last, again)
 		require.Equal(t, value, same)
 	})

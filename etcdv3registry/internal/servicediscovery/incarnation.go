@@ -4,10 +4,8 @@ package servicediscovery
 
 import (
 	"maps"
-	"strconv"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
-	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/metadata/info"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 )
@@ -30,24 +28,8 @@ func incarnationOf(instance *registry.DefaultServiceInstance, created int64) *in
 	return i
 }
 
-// ToURLs is DefaultServiceInstance.ToURLs. The framework tells its invokers apart
-// by address and by the time that the provider started, if their URLs were made
-// of a text that has one.
+// ToURLs is DefaultServiceInstance.ToURLs of an instance that started when its
+// key was created.
 func (i *incarnation) ToURLs(service *info.ServiceInfo) []*common.URL {
-	urls := i.DefaultServiceInstance.ToURLs(service)
-	if i.created == 0 {
-		return urls
-	}
-	text := "tri://0.0.0.0?" + constant.TimestampKey + "=" + strconv.FormatInt(i.created, 10)
-	for n, u := range urls {
-		again, err := common.NewURL(text, common.WithProtocol(u.Protocol), common.WithIp(u.Ip), common.WithPort(u.Port),
-			common.WithPath(u.Path), common.WithMethods(u.Methods))
-		if err != nil {
-			continue
-		}
-		again.ReplaceParams(u.GetParams())
-		again.Location, again.PrimitiveURL = u.Location, u.PrimitiveURL
-		urls[n] = again
-	}
-	return urls
+	return urlsOf(&i.DefaultServiceInstance, endpointsOf(&i.DefaultServiceInstance), i.created, service)
 }

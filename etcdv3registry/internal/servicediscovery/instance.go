@@ -13,7 +13,9 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/lease"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
 // value is an instance as JSON, for three readers: this one, dubbo-go's
@@ -38,23 +40,16 @@ type value struct {
 
 // nameOf is the key of an instance.
 func nameOf(root string, instance registry.ServiceInstance) (string, error) {
-	switch {
-	case instance == nil:
+	if instance == nil {
 		return "", errors.New("there is no instance")
-	case instance.GetServiceName() == "" || strings.Contains(instance.GetServiceName(), "/"):
-		return "", fmt.Errorf("the application's name %q cannot be part of a key: configure dubbo.application.name, without a slash", instance.GetServiceName())
-	case instance.GetHost() == "" || strings.Contains(instance.GetHost(), "/"):
-		return "", fmt.Errorf("the host %q cannot be part of a key", instance.GetHost())
-	case instance.GetPort() < 0 || instance.GetPort() > 65535:
-		return "", fmt.Errorf("%d is no port", instance.GetPort())
 	}
-	return root + "/" + instance.GetServiceName() + "/" + instance.GetHost() + ":" + strconv.Itoa(instance.GetPort()), nil
+	return layout.InstanceKey(root, instance.GetServiceName(), instance.GetHost(), instance.GetPort())
 }
 
-func keyOf(root string, instance registry.ServiceInstance) (lease.Key, error) {
+func keyOf(root string, instance registry.ServiceInstance) (desired.Key, error) {
 	name, err := nameOf(root, instance)
 	if err != nil {
-		return lease.Key{}, err
+		return desired.Key{}, err
 	}
 	enabled, healthy := instance.IsEnable(), instance.IsHealthy()
 	v := value{
@@ -75,9 +70,9 @@ func keyOf(root string, instance registry.ServiceInstance) (lease.Key, error) {
 	}
 	encoded, err := json.Marshal(v)
 	if err != nil {
-		return lease.Key{}, fmt.Errorf("write it as JSON: %w", err)
+		return desired.Key{}, fmt.Errorf("write it as JSON: %w", err)
 	}
-	return lease.Key{Name: name, Value: string(encoded)}, nil
+	return desired.Key{Name: name, Value: string(encoded)}, nil
 }
 
 // found is what a key in etcd says.
@@ -97,16 +92,25 @@ func decode(key string, encoded []byte) any {
 }
 
 func parse(key string, encoded []byte) (*registry.DefaultServiceInstance, error) {
+	if len(encoded) > sane.MaxURL {
+		return nil, sane.ErrTooLarge
+	}
 	var v value
 	if err := json.Unmarshal(encoded, &v); err != nil {
 		return nil, fmt.Errorf("its value is no instance as JSON: %w", err)
 	}
-	application, _ := split(key)
+	application, address := layout.SplitInstance(key)
 	switch {
 	case v.Host == "":
 		return nil, errors.New("its value names no host")
+	case !sane.IsHost(v.Host):
+		return nil, fmt.Errorf("its value has the host %s", sane.Quote(v.Host))
 	case v.Port < 0 || v.Port > 65535:
 		return nil, fmt.Errorf("its value has the port %d", v.Port)
+	case v.Host+":"+strconv.Itoa(v.Port) != address: // by whomever it is written, they are the same
+		return nil, fmt.Errorf("its value is that of %s", sane.Quote(v.Host+":"+strconv.Itoa(v.Port)))
+	case v.ServiceName != "" && v.ServiceName != application:
+		return nil, fmt.Errorf("its value is that of an instance of %s", sane.Quote(v.ServiceName))
 	}
 	instance := &registry.DefaultServiceInstance{
 		ID:          v.ID,
@@ -140,19 +144,9 @@ func said(values ...*bool) bool {
 	return true
 }
 
-// split takes the last two segments of a key: the application and host:port.
-func split(key string) (application, address string) {
-	slash := strings.LastIndexByte(key, '/')
-	if slash < 0 {
-		return "", key
-	}
-	application, address = key[:slash], key[slash+1:]
-	return application[strings.LastIndexByte(application, '/')+1:], address
-}
-
 // toCache writes a key and its value as one word without white space.
 func toCache(key string, encoded []byte) string {
-	_, address := split(key)
+	_, address := layout.SplitInstance(key)
 	return url.QueryEscape(address) + "=" + url.QueryEscape(string(encoded))
 }
 

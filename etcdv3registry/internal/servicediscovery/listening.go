@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sync"
+	"slices"
 
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/registry"
+	framework "dubbo.apache.org/dubbo-go/v3/registry/servicediscovery"
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
@@ -17,14 +19,20 @@ import (
 
 // listening is one listener, to the applications that it names.
 type listening struct {
-	discovery *Discovery
-	listener  registry.ServiceInstancesChangedListener
-	calls     delivery.Serial
-	stop      chan struct{} // closed by close
-	end       sync.Once
-	running   sync.WaitGroup
+	discovery    *Discovery
+	listener     registry.ServiceInstancesChangedListener
+	calls        delivery.Serial
+	applications map[string]*hearing // guarded by Discovery.mu
+}
 
-	applications map[string]chan struct{} // a value has everything told again; guarded by Discovery.mu
+// hearing is what a listener hears of one application.
+type hearing struct {
+	*listening
+	*delivery.Worker
+	application string
+	view        *view
+	snapshot    *snapshot // what was returned to whoever listens now; nil: nothing
+	known       int       // instances that the listener knows
 }
 
 // AddListener tells the listener of every change of the instances of the
@@ -32,8 +40,12 @@ type listening struct {
 // application. What has changed since GetInstances returned them is told, too;
 // what has not is not told again. It returns at once.
 //
-// The listener is called by one goroutine at a time, and may change what it is
-// given; an instance that did not change is the same object in the next event.
+// The listener is called by one goroutine at a time. It may change what it is
+// given; an instance that did not change is the same object in the next event. No
+// two of dubbo-go's own in the process are told of one application at the same
+// moment. Such a one leaves out an instance of which it cannot have the metadata, and
+// does not say so: it is told the same again until it has it.
+//
 // Adding it again does nothing, unless it names more applications by then.
 func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) error {
 	names, err := applicationsOf(l)
@@ -49,18 +61,21 @@ func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) erro
 	d.hearLocked(c)
 	known := d.listening[l]
 	if known == nil {
-		known = &listening{discovery: d, listener: l, stop: make(chan struct{}), applications: map[string]chan struct{}{}}
+		known = &listening{discovery: d, listener: l, applications: map[string]*hearing{}}
 		d.listening[l] = known
 	}
 	for _, application := range names {
-		if known.applications[application] != nil {
-			continue
+		if known.applications[application] == nil {
+			h := &hearing{listening: known, application: application, view: newView(c.Watches, d.prefix(application)), snapshot: d.snapshots[application]}
+			h.Worker = delivery.NewWorker(h.view.feed, delivery.Reader{
+				Name: nameInLog(application), Update: h.update, Again: h.again, Retry: againAfter(),
+			})
+			if h.snapshot != nil {
+				h.known = int(h.snapshot.count.Load())
+			}
+			known.applications[application] = h
+			h.Start(0)
 		}
-		again := make(chan struct{}, 1)
-		known.applications[application] = again
-		v := newView(c.Watches, d.prefix(application))
-		a := d.asked[application]
-		known.running.Go(func() { known.run(application, v, a, again) })
 	}
 	return nil
 }
@@ -78,15 +93,12 @@ func (d *Discovery) hearLocked(c *cluster.Cluster) {
 func (d *Discovery) tellAgain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, a := range d.asked {
+	for _, a := range d.snapshots {
 		a.mixed.Store(true)
 	}
 	for _, l := range d.listening {
-		for _, again := range l.applications {
-			select {
-			case again <- struct{}{}:
-			default:
-			}
+		for _, h := range l.applications {
+			h.Again()
 		}
 	}
 }
@@ -124,54 +136,65 @@ func (d *Discovery) RemoveListener(l registry.ServiceInstancesChangedListener) {
 }
 
 func (l *listening) close() {
-	l.end.Do(func() { close(l.stop) })
 	l.calls.Close()
-	if !delivery.Inside() {
-		l.running.Wait()
+	for _, h := range l.applications { // nobody adds to them any more
+		h.Close()
 	}
 }
 
-// run tells the listener of one application until close. What a has was
-// returned to whoever listens now.
-func (l *listening) run(application string, v *view, a *asked, again <-chan struct{}) {
-	defer v.feed.Close()
-	known := 0 // instances that the listener knows
-	if a != nil {
-		known = a.returned()
+// update tells the listener of what has changed, and at first of what it was not
+// returned.
+func (h *hearing) update() {
+	_, changed := h.view.update()
+	if !h.Delivered() {
+		changed = h.snapshot == nil || !h.snapshot.isCurrent(h.view.feed.Revision()) || h.asks() // asked for after the view is up to date
 	}
-	for first := true; ; {
-		select {
-		case <-l.stop:
+	switch {
+	case !changed:
+	case h.discovery.cfg.KeepLast && len(h.view.all) == 0 && h.known > 0:
+		logger.Warnf("[etcdv3] all instances of %s are gone from etcd: the last %d are kept (enable-empty-protection)", h.application, h.known)
+	default:
+		h.known = len(h.view.all)
+		h.tell()
+		h.discovery.opened().save(h.application, h.view)
+	}
+}
+
+// again tells the listener what it knows, unless it keeps what there was last.
+func (h *hearing) again() {
+	if h.known == len(h.view.all) {
+		h.tell()
+	}
+}
+
+func (h *hearing) tell() {
+	instances := h.view.instances()
+	if h.asks() { // what it asks and connects with is shared; another one may be slow
+		release, ok := Turn(h.view.feed.Context(), h.application)
+		if !ok {
 			return
-		case <-again:
-			if !first && known == len(v.all) { // it was told all of them
-				l.tell(application, v.instances())
-			}
-			continue
-		case <-v.feed.Changed():
 		}
-		changed := v.update()
-		if first {
-			changed = a == nil || !a.isCurrent(v.feed.Revision()) // asked for after the view is up to date
-			first = false
-		}
-		switch {
-		case !changed:
-		case l.discovery.cfg.KeepLast && len(v.all) == 0 && known > 0:
-			logger.Warnf("[etcdv3] all instances of %s are gone from etcd: the last %d are kept (enable-empty-protection)", application, known)
-		default:
-			known = len(v.all)
-			l.tell(application, v.instances())
-			l.discovery.opened().save(application, v)
-		}
+		defer release()
 	}
-}
-
-func (l *listening) tell(application string, instances []registry.ServiceInstance) {
-	event := registry.NewServiceInstancesChangedEvent(application, instances)
-	l.calls.Do("the instances of "+application, "a change", func() {
-		if err := l.listener.OnEvent(event); err != nil {
-			logger.Warnf("[etcdv3] a listener of the instances of %s: %v", application, err)
+	event := registry.NewServiceInstancesChangedEvent(h.application, instances)
+	h.calls.Do(nameInLog(h.application), "a change", func() {
+		if err := h.listener.OnEvent(event); err != nil {
+			logger.Warnf("[etcdv3] a listener of the instances of %s: %v", h.application, err)
 		}
 	})
+	h.Lacks(h.asks() && slices.ContainsFunc(instances, lacksMetadata))
+}
+
+func nameInLog(application string) string { return "the instances of " + application }
+
+// asks reports whether the listener is the framework's own, which asks for the
+// metadata of what it is told.
+func (l *listening) asks() bool {
+	_, ok := l.listener.(*framework.ServiceInstancesChangedListenerImpl)
+	return ok
+}
+
+func lacksMetadata(i registry.ServiceInstance) bool {
+	revision := i.GetMetadata()[constant.ExportedServicesRevisionPropertyName]
+	return revision != "" && revision != noRevision && i.GetServiceMetadata() == nil
 }

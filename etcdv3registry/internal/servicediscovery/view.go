@@ -6,11 +6,10 @@ import (
 	"bytes"
 	"maps"
 	"slices"
-	"strings"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
-	"github.com/dubbogo/gost/log/logger"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 )
 
@@ -27,7 +26,10 @@ type view struct {
 // others as they were, with what it has made of them.
 type seen struct {
 	*found
-	created int64
+	key     string
+	created int64 // in which revision the instance began; 0: unknown
+	origin  int64 // in which its key was created
+	lease   int64 // of the key
 	own     *incarnation
 }
 
@@ -35,26 +37,44 @@ func newView(hub *listener.Hub, prefix string) *view {
 	return &view{prefix: prefix, feed: hub.Open(prefix), all: map[string]*seen{}, others: map[string]struct{}{}}
 }
 
-// keys is the number of keys that there are.
-func (v *view) keys() int { return len(v.all) + len(v.others) }
-
-// update takes in what has changed, and reports whether an instance has.
-func (v *view) update() bool {
-	changed := false
+// update takes in what has changed, and returns the keys of the instances that
+// have, and whether one has by more than that its key was created anew: it was
+// read out of another store perhaps.
+func (v *view) update() (changed []string, news bool) {
 	for _, c := range v.feed.Take() {
 		old := v.all[c.Key]
 		now := v.read(c)
 		switch {
 		case old != nil && now != nil && bytes.Equal(old.encoded, now.encoded):
-			continue // it was read again, out of another store perhaps
+			if again := seenIn(c, now, old); again.created != old.created {
+				again.own = old.own
+				v.all[c.Key] = again
+				changed = append(changed, c.Key)
+			}
+			continue
 		case now != nil:
-			v.all[c.Key] = &seen{found: now, created: c.Created}
+			v.all[c.Key] = seenIn(c, now, old)
 		default:
 			delete(v.all, c.Key)
 		}
-		changed = changed || old != nil || now != nil
+		if old != nil || now != nil {
+			changed, news = append(changed, c.Key), true
+		}
 	}
-	return changed
+	return changed, news
+}
+
+// seenIn is what a key says, after what it said before (nil: nothing). An instance
+// begins when its key is created; or, if whoever was there could not delete it and
+// another process has put it, when it comes under another lease.
+func seenIn(c listener.Change, now *found, before *seen) *seen {
+	s := &seen{found: now, key: c.Key, created: c.Created, origin: c.Created, lease: c.Lease}
+	if before != nil && before.origin == c.Created {
+		if s.created = before.created; before.lease != c.Lease {
+			s.created = c.Changed
+		}
+	}
+	return s
 }
 
 // read returns what a key says; nil for one that is no instance, or not any
@@ -64,23 +84,15 @@ func (v *view) read(c listener.Change) *found {
 	if c.Deleted {
 		return nil
 	}
-	if isInstance(c.Key, v.prefix) {
+	if layout.IsInstance(c.Key, v.prefix) {
 		now := c.Decode(decode).(*found)
 		if now.err == nil {
 			return now
 		}
-		if v.feed.WarnOnce(c.Key) {
-			logger.Warnf("[etcdv3] instance %s is left out: %v", c.Key, now.err)
-		}
+		v.feed.Skip(c.Key, now.err)
 	}
 	v.others[c.Key] = struct{}{}
 	return nil
-}
-
-// isInstance reports whether a key is that of an instance, by its name.
-func isInstance(key, prefix string) bool {
-	address, ok := strings.CutPrefix(key, prefix)
-	return ok && strings.Contains(address, ":") && !strings.Contains(address, "/")
 }
 
 // instances returns the reader's own copies, in the order of their keys.
@@ -96,11 +108,11 @@ func (v *view) instances() []registry.ServiceInstance {
 	return instances
 }
 
-// copies likewise, made for this call.
-func (v *view) copies() []registry.ServiceInstance {
-	instances := make([]registry.ServiceInstance, 0, len(v.all))
-	for _, key := range slices.Sorted(maps.Keys(v.all)) {
-		instances = append(instances, incarnationOf(v.all[key].instance, v.all[key].created))
+// copiesOf returns instances made for this call, in the order of their keys.
+func copiesOf(all map[string]*seen) []registry.ServiceInstance {
+	instances := make([]registry.ServiceInstance, 0, len(all))
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		instances = append(instances, incarnationOf(all[key].instance, all[key].created))
 	}
 	return instances
 }

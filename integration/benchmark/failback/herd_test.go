@@ -16,10 +16,9 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const (
@@ -108,7 +107,7 @@ type herd struct {
 func newHerd(b *testing.B) *herd {
 	b.Helper()
 	etcd := etcdtest.Start(b, etcdtest.WithEveryAddress())
-	h := &herd{b: b, etcd: etcd, client: etcd.NewClient(quickly), proxy: etcdtest.NewProxyForMany(b, etcd.Endpoint()), own: map[string]int{}}
+	h := &herd{b: b, etcd: etcd, client: etcd.NewClient(testkit.Quickly), proxy: etcdtest.NewProxyForMany(b, etcd.Endpoint()), own: map[string]int{}}
 	h.members = make([]registry.Registry, members)
 	h.consumers = make([]*herdConsumer, members)
 	var starting errgroup.Group
@@ -117,7 +116,7 @@ func newHerd(b *testing.B) *herd {
 		h.members[i] = newRegistry(b, etcdtest.Loopback(h.proxy.Addr(), i), herdSession)
 		h.consumers[i] = &herdConsumer{known: map[string]bool{}}
 		starting.Go(func() error {
-			if err := h.members[i].Register(provider(service(i), address(i))); err != nil {
+			if err := h.members[i].Register(provider(service(i), testkit.Address(i))); err != nil {
 				return err
 			}
 			u := consumer(service(i))
@@ -134,23 +133,12 @@ func newHerd(b *testing.B) *herd {
 	return h
 }
 
-// quickly has a client connect again at once when etcd is back.
-func quickly(c *clientv3.Config) {
-	c.DialOptions = append(c.DialOptions, grpc.WithConnectParams(grpc.ConnectParams{
-		Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
-	}))
-}
-
 func service(i int) string { return fmt.Sprintf("com.example.Greeter%02d", i%services) }
 
 // compact has etcd forget all that the members' watches have seen.
 func (h *herd) compact() {
 	h.b.Helper()
-	response, err := h.etcd.Client().Put(context.Background(), "/other", "")
-	if err != nil {
-		h.b.Fatal(err)
-	}
-	h.etcd.Compact(response.Header.Revision)
+	h.etcd.Compact(testkit.Put(h.b, h.etcd.Client(), "/other", ""))
 }
 
 func (h *herd) kill() {
@@ -187,7 +175,7 @@ func (h *herd) addProviders() {
 	h.b.Helper()
 	var puts []clientv3.Op
 	for i := range services {
-		u := fmt.Sprintf("tri://%s/%s?interface=%s&timestamp=1", address(members+i), service(i), service(i))
+		u := fmt.Sprintf("tri://%s/%s?interface=%s&timestamp=1", testkit.Address(members+i), service(i), service(i))
 		puts = append(puts, clientv3.OpPut("/dubbo/"+service(i)+"/providers/"+url.QueryEscape(u), ""))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -203,10 +191,10 @@ func (h *herd) addProviders() {
 func (h *herd) providers(s int) []string {
 	var want []string
 	for i := s; i < members; i += services {
-		want = append(want, address(i))
+		want = append(want, testkit.Address(i))
 	}
 	if h.added {
-		want = append(want, address(members+s))
+		want = append(want, testkit.Address(members+s))
 	}
 	return want
 }

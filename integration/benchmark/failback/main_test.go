@@ -5,17 +5,15 @@
 package failback_test
 
 import (
-	"net/url"
-	"strings"
 	"testing"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
-	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // patience is how long a benchmark waits before it fails.
@@ -24,32 +22,23 @@ const patience = 2 * time.Minute
 // newRegistry asks the framework for the registry at an address.
 func newRegistry(b *testing.B, address string, session time.Duration) registry.Registry {
 	b.Helper()
-	params := url.Values{"session": {session.String()}, "file-cache": {"false"}, constant.RegistryTimeoutKey: {"60s"}}
-	u, err := common.NewURL("etcdv3://"+address, common.WithParams(params), common.WithLocation(address))
-	if err != nil {
-		b.Fatal(err)
-	}
-	r, err := extension.GetRegistry("etcdv3", u)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(r.Destroy)
-	return r
+	return testkit.NewRegistry(b, address, "session", session.String(), "file-cache", "false", constant.RegistryTimeoutKey, "60s")
 }
 
+// provider and consumer are URLs that have about as many parameters as those of
+// the framework.
 func provider(service, hostPort string) *common.URL {
-	return serviceURL(service, hostPort, "3", "provider")
+	return withMethods(testkit.Provider(service, hostPort, usual...))
 }
 
-func consumer(service string) *common.URL { return serviceURL(service, "", "0", "consumer") }
+func consumer(service string) *common.URL { return withMethods(testkit.Consumer(service, usual...)) }
 
-// serviceURL has about as many parameters as those of the framework have.
-func serviceURL(service, hostPort, role, side string) *common.URL {
-	ip, port, _ := strings.Cut(hostPort, ":")
-	return common.NewURLWithOptions(common.WithProtocol("tri"), common.WithIp(ip), common.WithPort(port),
-		common.WithPath(service), common.WithMethods([]string{"Greet", "GreetStream", "GreetMany"}), common.WithParams(url.Values{
-			constant.InterfaceKey: {service}, constant.RegistryRoleKey: {role}, constant.SideKey: {side},
-			constant.TimestampKey: {"1700000000"}, constant.ApplicationKey: {"greeter"}, constant.ClusterKey: {"failover"},
-			constant.LoadbalanceKey: {"random"}, constant.SerializationKey: {"protobuf"}, constant.ReleaseKey: {"dubbo-golang-3.3.2"},
-		}))
+var usual = []string{
+	constant.ApplicationKey, "greeter", constant.ClusterKey, "failover", constant.LoadbalanceKey, "random",
+	constant.SerializationKey, "protobuf", constant.ReleaseKey, "dubbo-golang-3.3.2",
+}
+
+func withMethods(u *common.URL) *common.URL {
+	u.Methods = []string{"Greet", "GreetStream", "GreetMany"}
+	return u
 }

@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const (
@@ -46,7 +47,7 @@ func benchmarkRecovery(b *testing.B, service func(int) string) {
 	var registering sync.WaitGroup
 	for i := range registrations {
 		registering.Go(func() {
-			if err := r.Register(provider(service(i), address(i))); err != nil {
+			if err := r.Register(provider(service(i), testkit.Address(i))); err != nil {
 				b.Error(err)
 			}
 		})
@@ -61,7 +62,7 @@ func benchmarkRecovery(b *testing.B, service func(int) string) {
 			bares = append(bares, bare.recover())
 
 			back := countPuts(b, client, "/dubbo/", registrations)
-			revoke(b, client, lease)
+			testkit.Revoke(b, client, lease)
 			begin := <-lost
 			ours = append(ours, (<-back).Sub(begin))
 			if keys, lease = leasedKeys(b, client); len(keys) != registrations {
@@ -94,7 +95,7 @@ func newBare(b *testing.B, etcd *etcdtest.Server, keys []string) *bare {
 func (r *bare) recover() time.Duration {
 	r.b.Helper()
 	if r.lease != clientv3.NoLease {
-		revoke(r.b, r.client, r.lease)
+		testkit.Revoke(r.b, r.client, r.lease)
 	}
 	back := countPuts(r.b, r.client, "/other/", len(r.keys))
 	begin := time.Now()
@@ -141,23 +142,12 @@ func countPuts(b *testing.B, client *clientv3.Client, prefix string, n int) <-ch
 // leasedKeys returns the keys of the registry that have a lease, and the lease.
 func leasedKeys(b *testing.B, client *clientv3.Client) (keys []string, lease clientv3.LeaseID) {
 	b.Helper()
-	response, err := client.Get(context.Background(), "/dubbo/", clientv3.WithPrefix())
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, kv := range response.Kvs {
+	for _, kv := range testkit.List(b, client, "/dubbo/").Kvs {
 		if kv.Lease != 0 {
 			keys, lease = append(keys, string(kv.Key)), clientv3.LeaseID(kv.Lease)
 		}
 	}
 	return keys, lease
-}
-
-func revoke(b *testing.B, client *clientv3.Client, lease clientv3.LeaseID) {
-	b.Helper()
-	if _, err := client.Revoke(context.Background(), lease); err != nil {
-		b.Fatal(err)
-	}
 }
 
 // awaitLog returns a channel that is sent the time of each line of the log that
@@ -189,8 +179,6 @@ func (l *logWatcher) Info(...any)           {}
 func (l *logWatcher) Warn(...any)           {}
 func (l *logWatcher) Error(...any)          {}
 func (l *logWatcher) Debug(...any)          {}
-
-func address(i int) string { return fmt.Sprintf("10.%d.%d.%d:20000", i/65536, i/256%256, i%256) }
 
 func median(d []time.Duration) time.Duration { return slices.Sorted(slices.Values(d))[len(d)/2] }
 

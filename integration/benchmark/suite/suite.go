@@ -16,13 +16,13 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
-	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/dubbogo/gost/log/logger"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const (
@@ -51,12 +51,7 @@ func RunBare(b *testing.B) {
 
 func newRegistry(b *testing.B, etcd *etcdtest.Server) registry.Registry {
 	b.Helper()
-	params := url.Values{constant.RegistryTimeoutKey: {"60s"}, "file-cache": {"false"}}
-	u, err := common.NewURL("etcdv3://"+etcd.Endpoint(), common.WithParams(params), common.WithLocation(etcd.Endpoint()))
-	if err != nil {
-		b.Fatal(err)
-	}
-	r, err := extension.GetRegistry("etcdv3", u)
+	r, err := testkit.OpenRegistry(etcd.Endpoint(), constant.RegistryTimeoutKey, "60s", "file-cache", "false")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -185,22 +180,19 @@ func (l *listener) await(b *testing.B, n int) {
 // subscribe does what the framework's directory does.
 func subscribe(b *testing.B, r registry.Registry, l registry.NotifyListener) {
 	b.Helper()
-	u := serviceURL("", common.CONSUMER)
+	u := serviceURL(":20000", common.CONSUMER)
 	if err := r.LoadSubscribeInstances(u, l); err != nil {
 		b.Fatal(err)
 	}
 	go func() { _ = r.Subscribe(u, l) }()
 }
 
-func serviceURL(ip string, role int) *common.URL {
-	return common.NewURLWithOptions(common.WithProtocol("tri"), common.WithIp(ip), common.WithPort("20000"), common.WithPath(service),
-		common.WithMethods([]string{"Greet"}), common.WithParams(url.Values{
-			constant.InterfaceKey: {service}, constant.RegistryRoleKey: {strconv.Itoa(role)}, constant.TimestampKey: {"1700000000"},
-		}))
+func serviceURL(hostPort string, role int) *common.URL {
+	return testkit.ServiceURL("tri", service, hostPort, constant.RegistryRoleKey, strconv.Itoa(role), constant.TimestampKey, testkit.Timestamp)
 }
 
 func mustRegister(b *testing.B, r registry.Registry, i int) {
-	if err := r.Register(serviceURL(ip(i), common.PROVIDER)); err != nil {
+	if err := r.Register(serviceURL(ip(i)+":20000", common.PROVIDER)); err != nil {
 		b.Error(err)
 	}
 }
@@ -212,9 +204,7 @@ func key(i int) string {
 }
 
 func putKey(b *testing.B, etcd *etcdtest.Server, i int) {
-	if _, err := etcd.Client().Put(context.Background(), key(i), ""); err != nil {
-		b.Fatal(err)
-	}
+	testkit.Put(b, etcd.Client(), key(i), "")
 }
 
 func fill(b *testing.B, etcd *etcdtest.Server, n int) {

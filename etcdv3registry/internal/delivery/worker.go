@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// Feed is where a Worker hears that something has changed: what a listener.Feed
+// says of its methods holds.
+type Feed interface {
+	Changed() <-chan struct{}
+	Context() context.Context
+	Go(f func())
+	Close()
+}
+
+// Reader is what a Worker has done. Its functions are called one at a time, in
+// the Worker's goroutine or in that of a caller, and inside a delivery: they may
+// close anything. A panic is that of a listener.
+type Reader struct {
+	// Name says in the log what the listener is told of.
+	Name string
+	// Update takes in what has changed, and tells it.
+	Update func()
+	// Again tells everything once more. Nil: it cannot be.
+	Again func()
+	// Cached tells what a cache has, if it has something, while there is nothing
+	// else. Nil: there is none.
+	Cached func() bool
+	// Retry spaces the calls of Again while the listener lacks something.
+	Retry retry.Policy
+}
+
+// Worker tells one listener, in the background, what becomes of a feed: one call
+// at a time, and none after Close. Its methods may be called from any goroutine.
+type Worker struct {
+	feed   Feed
+	reader Reader
+	start  sync.Once
+	again  chan struct{} // a value has everything told again
+
+	serial    Serial          // its calls guard what follows
+	delivered bool            // something, once
+	schedule  backoff.BackOff // while the listener lacks something
+	retry     *time.Timer     // likewise
+}
+
+// NewWorker returns a worker, to which the feed belongs from now on. It tells
+// nothing by itself before Start.
+func NewWorker(feed Feed, r Reader) *Worker {
+	return &Worker{feed: feed, reader: r, again: make(chan struct{}, 1)}
+}
+
+// Start has the worker tell, in a goroutine of the feed's, until Close. If nothing
+// has been told after patience, what the cache has is. Further calls do nothing.
+func (w *Worker) Start(patience time.Duration) {
+	w.start.Do(func() { w.feed.Go(func() { w.run(patience) }) })
+}
+
+func (w *Worker) run(patience time.Duration) {
+	var impatient <-chan time.Time
+	if w.reader.Cached != nil {
+		impatient = time.After(patience)
+	}
+	for {
+		select {
+		case <-w.feed.Context().Done():
+			return
+		case <-w.feed.Changed():
+			w.Update()
+		case <-impatient:
+			w.Cached()
+		case <-w.again:
+			w.do("all of it", func() {
+				if w.delivered && w.reader.Again != nil {
+					w.reader.Again()
+				}
+			})
+		}
+	}
+}
+
+// Update tells what has changed, before it returns.
+func (w *Worker) Update() {
+	w.do("a change", func() {
+		defer func() { w.delivered = true }() // should it panic, too
+		w.reader.Update()
+	})
+}
+
+// Cached tells what the cache has, unless something has been told already, before
+// it returns. It reports whether it has told something.
+func (w *Worker) Cached() (something bool) {
+	w.do("what is cached", func() {
+		if !w.delivered {
+			something = w.reader.Cached()
+			w.delivered = something
+		}
+	})
+	return something
+}
+
+// Again has everything told once more, in the background, if something was told
+// already.
+func (w *Worker) Again() { Signal(w.again) }
+
+func (w *Worker) do(what string, f func()) { w.serial.Do(w.reader.Name, what, f) }
+
+// Lacks notes whether the listener has not taken in all that it was told: then it
+// is told everything again, later. Delivered and Lacks are for the functions of the
+// Reader.
+func (w *Worker) Lacks(something bool) {
+	if w.retry != nil {
+		w.retry.Stop()
+	}
+	if !something {
+		w.schedule = nil
+		return
+	}
+	if w.schedule == nil {
+		w.schedule = w.reader.Retry.BackOff()
+	}
+	if next := w.schedule.NextBackOff(); next != backoff.Stop {
+		w.retry = time.AfterFunc(next, w.Again)
+	}
+}
+
+// Delivered reports whether there was something before the call that is under way.
+func (w *Worker) Delivered() bool { return w.delivered }
+
+// Closed reports whether Close was called: a Reader that tells several things
+// leaves out the rest.
+func (w *Worker) Closed() bool { return w.serial.Closed() }
+
+// Close ends the worker and its feed: once it has returned nothing is told any
+// more. It waits for a call that is under way, unless it is called from inside
+// one, of this worker or another. It may be called more than once.
+func (w *Worker) Close() {
+	w.feed.Close()
+	w.serial.Close()
+}
+
+// Signal sends a value to a channel with room for one, unless it has one.
+func Signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

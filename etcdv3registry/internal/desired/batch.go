@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// A batch is what goes into one transaction: entries, what was desired of each
+// when the batch was made, and their parents; or else merged entries.
+type batch struct {
+	entries []*entry
+	bytes   int
+
+	keys    []Key // of the entries: those belong to Reconciler.mu
+	wanted  []bool
+	missing []string // parents that may have to be created
+	present []string // parents without which nothing is written: to require them costs etcd less
+	leased  bool     // a put needs the lease
+
+	merges []*merging
+}
+
+// nextBatchLocked takes entries off the queue, in order, as many as one
+// transaction holds; an entry and its partners stay together. What is merged is
+// written first: metadata is there before the instances that have it. It returns
+// nil when nothing is queued.
+func (r *Reconciler) nextBatchLocked() *batch {
+	if b := r.nextMergesLocked(); b != nil {
+		return b
+	}
+	b := &batch{}
+	for len(r.queue) > 0 {
+		e := r.queue[0]
+		if e.queued { // else it came along with its partner
+			unit := e.unit()
+			if len(b.entries) > 0 && r.full(b, unit) {
+				break
+			}
+			for _, u := range unit {
+				u.queued = false
+				if u.inSync() { // put and deleted again before it was sent, or the other way round
+					u.tellLocked(nil)
+					r.forgetLocked(u)
+				} else if !slices.Contains(b.entries, u) {
+					r.writer.addTo(b, u)
+				}
+			}
+		}
+		r.queue = r.queue[1:]
+	}
+	if len(b.entries) == 0 {
+		return nil
+	}
+	return b
+}
+
+// addTo adds an entry to a batch, under Reconciler.mu.
+func (w *writer) addTo(b *batch, e *entry) {
+	wanted := e.owners > 0
+	b.entries = append(b.entries, e)
+	b.keys = append(b.keys, e.key)
+	b.wanted = append(b.wanted, wanted)
+	b.bytes += e.size()
+	if !wanted {
+		return
+	}
+	e.mayExist = true
+	b.leased = b.leased || !e.key.Persistent
+	if parent := e.key.Parent; parent != "" {
+		if w.parents[parent] {
+			b.present = appendNew(b.present, parent)
+		} else {
+			b.missing = appendNew(b.missing, parent)
+		}
+	}
+}
+
+func appendNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// puts returns what makes etcd agree with what is desired, and what must hold for
+// that.
+func (b *batch) puts(lease clientv3.LeaseID) (conditions []clientv3.Cmp, ops []clientv3.Op) {
+	for _, p := range b.present {
+		conditions = append(conditions, clientv3.Compare(clientv3.CreateRevision(p), ">", 0))
+	}
+	ops = make([]clientv3.Op, 0, len(b.entries)+len(b.missing))
+	for _, p := range b.missing {
+		ops = append(ops, clientv3.OpTxn(
+			[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(p), "=", 0)},
+			[]clientv3.Op{clientv3.OpPut(p, "")}, nil))
+	}
+	for i, key := range b.keys {
+		switch {
+		case !b.wanted[i]:
+			ops = append(ops, clientv3.OpDelete(key.Name))
+		case key.Persistent:
+			ops = append(ops, clientv3.OpPut(key.Name, key.Value))
+		default:
+			value := cmp.Or(key.Value, strconv.FormatInt(int64(lease), 10))
+			ops = append(ops, clientv3.OpPut(key.Name, value, clientv3.WithLease(lease)))
+		}
+	}
+	return conditions, ops
+}
+
+// unit is the entry with what has to be written in the same transaction: one
+// key may have been replaced by a second and that by a third since the last
+// batch.
+func (e *entry) unit() []*entry {
+	unit := []*entry{e}
+	for p := e.partner; p != nil && !slices.Contains(unit, p); p = p.partner {
+		unit = append(unit, p)
+	}
+	return unit
+}
+
+// full reports whether the unit does not fit into the batch any more. etcd
+// counts conditions apart from operations, and there are no more of them.
+func (r *Reconciler) full(b *batch, unit []*entry) bool {
+	ops, bytes := b.ops(), b.bytes
+	for _, e := range unit {
+		ops++
+		if e.key.Parent != "" && !r.writer.parents[e.key.Parent] {
+			ops++
+		}
+		bytes += e.size()
+	}
+	return ops > r.cfg.Limits.Ops() || bytes > r.cfg.Limits.Bytes()
+}
+
+// ops is how many operations etcd counts: one for the level of the transactions
+// that create parents.
+func (b *batch) ops() int {
+	if b.merges != nil {
+		return len(b.merges)
+	}
+	return len(b.entries) + len(b.missing) + 1
+}
+
+func (e *entry) size() int { return len(e.key.Name) + len(e.key.Value) + len(e.key.Parent) + 64 }
+
+// alone returns batches of one key each, nil if it has one only.
+func (r *Reconciler) alone(b *batch) (each []*batch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case len(b.merges) > 1:
+		for _, m := range b.merges {
+			each = append(each, &batch{entries: m.entries, merges: []*merging{m}})
+		}
+	case b.merges == nil && len(b.entries) > 1:
+		for _, e := range b.entries {
+			one := &batch{}
+			r.writer.addTo(one, e)
+			each = append(each, one)
+		}
+	}
+	return each
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dubbogo/gost/log/logger"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// errParentGone is a batch that was not written as a parent that existed does
+// not any more.
+var errParentGone = errors.New("a parent has been deleted")
+
+// futile is after how many attempts in a row, each of which should have done, the
+// next ones are left to the schedule of an etcd that is away.
+const futile = 5
+
+// leaseRefusedError is a batch that was not written as etcd refuses a lease.
+type leaseRefusedError struct{ error }
+
+func (e leaseRefusedError) Unwrap() error { return e.error }
+
+// writeBatch takes one batch off the queue and writes it. If it fails, what
+// was in it is queued again, but for what etcd refuses for good.
+func (r *Reconciler) writeBatch(ctx context.Context) error {
+	r.mu.Lock()
+	b := r.nextBatchLocked()
+	r.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	defer r.requeue(b)
+	client, err := r.cfg.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	w := &r.writer
+	err = r.commit(ctx, client, b)
+	switch {
+	case err == nil:
+		w.futile = 0
+		return nil
+	case retry.LeaseLost(err):
+		r.leaseLost("etcd does not know it")
+		return w.again(err) // with a new one
+	case errors.Is(err, errParentGone):
+		return w.again(err) // and it is created
+	case len(b.entries) > 1 && r.cfg.Limits.Learn(err, b.ops(), b.bytes):
+		return nil // flush goes on, with less at once
+	case errors.As(err, &leaseRefusedError{}):
+		r.leaseRefused(b, err)
+		return nil // flush goes on, with what needs none
+	case !retry.CanPass(err) && ctx.Err() == nil:
+		return r.refused(ctx, client, b, err)
+	default:
+		return err
+	}
+}
+
+// again returns nil for what another attempt should mend at once, and err if a few
+// in a row have not.
+func (w *writer) again(err error) error {
+	if w.futile++; w.futile < futile {
+		return nil
+	}
+	return fmt.Errorf("%d attempts in a row did not help: %w", w.futile, err)
+}
+
+// commit sends one transaction, under a lease if it needs one, and settles its
+// entries when etcd took it.
+func (r *Reconciler) commit(ctx context.Context, client *clientv3.Client, b *batch) error {
+	if b.leased {
+		err := r.ensureLease(ctx, client)
+		if err != nil && !retry.CanPass(err) && ctx.Err() == nil {
+			return leaseRefusedError{err}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var (
+		conditions      []clientv3.Cmp
+		then, otherwise []clientv3.Op
+	)
+	if b.merges != nil {
+		conditions, then, otherwise = b.mergeOps()
+	} else {
+		conditions, then = b.puts(r.writer.lease)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	response, err := client.Txn(ctx).If(conditions...).Then(then...).Else(otherwise...).Commit()
+	switch {
+	case err != nil:
+		return fmt.Errorf("write %d key(s): %w", len(b.entries), err)
+	case b.merges != nil:
+		r.settleMerges(b, response)
+		return nil
+	case !response.Succeeded:
+		clear(r.writer.parents)
+		return errParentGone
+	}
+	r.settle(b)
+	return nil
+}
+
+// settle notes that etcd has taken a batch.
+func (r *Reconciler) settle(b *batch) {
+	for _, p := range b.missing {
+		r.writer.parents[p] = true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, e := range b.entries {
+		e.synced, e.mayExist, e.exists, e.refused = b.wanted[i] && e.key == b.keys[i], b.wanted[i], b.wanted[i], false
+		if e.inSync() { // else it was changed meanwhile
+			e.partner = nil
+			e.tellLocked(nil)
+			r.forgetLocked(e)
+		}
+	}
+}
+
+// leaseRefused reports to those who wait for keys of a batch that need a lease
+// that etcd refuses one.
+func (r *Reconciler) leaseRefused(b *batch, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, e := range b.entries {
+		if !b.wanted[i] || b.keys[i].Persistent || e.key != b.keys[i] || e.owners == 0 {
+			continue // it needs none, or was changed meanwhile
+		}
+		e.refused, e.partner, r.writer.refusing = true, nil, true
+		e.tellLocked(fmt.Errorf("etcd refuses a lease: %w", err))
+	}
+	if !r.writer.noLease {
+		r.writer.noLease = true
+		logger.Errorf("[etcdv3] etcd refuses a lease, nothing of this process is registered until it does not (it is tried again): %v", err)
+	}
+}
+
+// refused finds out which keys of a batch etcd refuses, by writing each alone,
+// and reports it to those who wait for them. Keys that nobody waits for (they
+// were accepted once) stay desired and are tried again.
+func (r *Reconciler) refused(ctx context.Context, client *clientv3.Client, b *batch, err error) error {
+	each := r.alone(b)
+	for _, one := range each {
+		switch err := r.commit(ctx, client, one); {
+		case err == nil:
+		case errors.Is(err, errParentGone):
+			return nil // what was not refused yet is queued again
+		case errors.As(err, &leaseRefusedError{}):
+			r.leaseRefused(b, err)
+			return nil
+		case retry.CanPass(err) || ctx.Err() != nil:
+			return err
+		default:
+			_ = r.refused(ctx, client, one, err)
+		}
+	}
+	if each != nil {
+		return nil
+	}
+	if len(b.missing) > 0 { // which may be there, and be none of this user's affair
+		b.missing = nil
+		switch again := r.commit(ctx, client, b); {
+		case again == nil:
+			return nil
+		case retry.CanPass(again) || errors.Is(again, errParentGone) || errors.As(again, &leaseRefusedError{}):
+			return again
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name := b.entries[0].key.Name
+	err = fmt.Errorf("etcd refuses key %s: %w%s", redact.Key(name), err, grant("readwrite", name, err))
+	if b.merges != nil {
+		r.refuseMergesLocked(b.merges[0], err)
+		return nil
+	}
+	r.refuseLocked(b.entries[0], b.keys[0], b.wanted[0], err)
+	return nil
+}
+
+// grant says how a missing right is given; nothing for another error.
+func grant(right, key string, err error) string {
+	if !retry.Denied(err) {
+		return ""
+	}
+	return fmt.Sprintf(" (the role of this user lacks a right: etcdctl role grant-permission ROLE %s --prefix=true %s)", right, sane.Show(key[:strings.LastIndexByte(key, '/')+1]))
+}
+
+// refuseLocked reports to those who wait for a key that it was not written.
+func (r *Reconciler) refuseLocked(e *entry, key Key, wanted bool, err error) {
+	if !e.refused && !key.Optional {
+		logger.Errorf("[etcdv3] %v; it is tried again from time to time", err)
+	}
+	if wanted && key.Merge == nil {
+		e.mayExist = e.exists // of an older value: that stays, under this lease
+	}
+	if e.key != key || (e.owners > 0) != wanted {
+		return // it was changed meanwhile: those who wait hear what becomes of that
+	}
+	e.refused, e.partner, r.writer.refusing = true, nil, true
+	e.tellLocked(err)
+}
+
+// requeue queues again what etcd does not agree about, but for what it refused.
+func (r *Reconciler) requeue(b *batch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range b.entries {
+		if !e.refused {
+			r.enqueueLocked(e)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/dubbogo/gost/log/logger"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// ensureLease takes a lease, unless there is one.
+func (r *Reconciler) ensureLease(ctx context.Context, client *clientv3.Client) error {
+	w := &r.writer
+	if w.lease != clientv3.NoLease {
+		return nil
+	}
+	if wait := time.Until(w.granted.Add(w.pause())); wait > 0 {
+		return status.Errorf(codes.Unavailable, "etcd has ended %d leases at once, the next one is asked for in %v", w.brief, wait.Round(time.Second))
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	granted, err := client.Grant(ctx, int64(math.Ceil(r.TTL().Seconds())))
+	if err != nil {
+		return fmt.Errorf("take a lease of %v: %w", r.TTL(), err)
+	}
+	alive, end := context.WithCancel(r.ctx)
+	responses, err := client.KeepAlive(alive, granted.ID)
+	if err != nil {
+		end()
+		return fmt.Errorf("keep lease %x alive: %w", granted.ID, err)
+	}
+	w.lease, w.noLease, w.granted = granted.ID, false, time.Now()
+	w.keepAlive, w.endLease = responses, end
+	w.verified = verification{at: time.Now()}
+	logger.Infof("[etcdv3] took lease %x of %d s", granted.ID, granted.TTL)
+	return nil
+}
+
+// pause is how long after one lease the next is asked for: none, unless several
+// in a row did not last.
+func (w *writer) pause() time.Duration {
+	if w.brief < 3 {
+		return 0
+	}
+	return min(time.Second<<min(w.brief-3, 5), 20*time.Second)
+}
+
+// leaseLost queues every key: those under the lease are gone, or about to go,
+// and with the reason (a wiped store, say) the others may be gone as well.
+func (r *Reconciler) leaseLost(why string) {
+	w := &r.writer
+	if w.lease == clientv3.NoLease {
+		return
+	}
+	w.endLease()
+	if w.brief++; time.Since(w.granted) > time.Second {
+		w.brief = 0
+	}
+	lease := w.lease
+	w.keepAlive = nil
+	w.lease = clientv3.NoLease
+	r.mu.Lock()
+	for _, e := range r.entries {
+		e.synced = false
+		e.exists = e.exists && (e.key.Persistent || e.key.Merge != nil)
+	}
+	r.enqueueUnsyncedLocked()
+	w.lost = r.lostLocked()
+	r.mu.Unlock()
+	logger.Warnf("[etcdv3] lease %x is lost (%s): registering %d key(s) again under a new one", lease, why, w.lost)
+	r.signal(r.wake)
+}
+
+// revoke gives up the lease when the writer has ended.
+func (r *Reconciler) revoke(ctx context.Context) error {
+	w := &r.writer
+	if w.lease == clientv3.NoLease {
+		return nil
+	}
+	w.endLease()
+	client, err := r.cfg.Dial(ctx)
+	if err == nil {
+		_, err = client.Revoke(ctx, w.lease)
+	}
+	if err != nil && !retry.LeaseLost(err) {
+		return fmt.Errorf("revoke lease %x (its keys go within %v): %w", w.lease, r.TTL(), err)
+	}
+	logger.Infof("[etcdv3] gave up lease %x, the keys of this process are gone", w.lease)
+	return nil
+}

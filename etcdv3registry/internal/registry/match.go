@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"slices"
+	"strings"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	framework "dubbo.apache.org/dubbo-go/v3/registry"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/governance"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
+)
+
+// query is what a subscription's URL asks for.
+type query struct {
+	service    string // or *
+	categories []string
+	group      []string // or *
+	version    string   // or *
+	classifier string   // or *, or empty for any
+	disabled   bool     // disabled entries as well
+	protocols  []string // empty: any
+}
+
+// queryOf is what a subscription of this listener asks for. A URL that names no
+// category asks for providers, as in Java, but for the framework's reference:
+// Java's asks for the overrides itself, the framework's understands them and
+// asks for nothing.
+func queryOf(u *common.URL, l framework.NotifyListener) query {
+	q := newQuery(u)
+	if governance.IsReference(l) && u.GetParam(constant.CategoryKey, "") == "" {
+		q.categories = []string{layout.Configurators, layout.Providers}
+	}
+	return q
+}
+
+func newQuery(u *common.URL) query {
+	return query{
+		service:    u.Service(),
+		categories: splitList(u.GetParam(constant.CategoryKey, constant.DefaultCategory)),
+		group:      groupsOf(u.GetParam(constant.GroupKey, "")),
+		version:    u.GetParam(constant.VersionKey, ""),
+		classifier: u.GetParam(constant.ClassifierKey, constant.AnyValue),
+		disabled:   u.GetParam(constant.EnabledKey, "") == constant.AnyValue,
+		protocols:  protocolsOf(u),
+	}
+}
+
+// protocolsOf returns the RPC protocols that a subscription names: by its own
+// protocol, as dubbo-go's references do, or by a parameter.
+func protocolsOf(u *common.URL) []string {
+	switch u.Protocol {
+	case "", constant.Consumer, constant.ProviderProtocol, constant.AnyValue, constant.EmptyProtocol, "admin", "etcdv3":
+		names := splitList(u.GetParam(constant.ProtocolKey, ""))
+		return slices.DeleteFunc(names, func(n string) bool {
+			return slices.Contains([]string{constant.AnyValue, constant.Consumer, constant.ProviderProtocol}, n)
+		})
+	default:
+		return []string{u.Protocol}
+	}
+}
+
+// groupsOf splits a list of groups; no group is one of its own.
+func groupsOf(s string) []string {
+	var groups []string
+	for group := range strings.SplitSeq(s, ",") {
+		if group = strings.TrimSpace(group); group != "" || s == "" {
+			groups = append(groups, group)
+		}
+	}
+	return groups
+}
+
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// prefix is where the keys are that the query is about: those of one category
+// of one service, where it is that specific, so that the churn of the others
+// does not come over the wire.
+func (q query) prefix(root string) string {
+	if q.service == constant.AnyValue {
+		return root + "/"
+	}
+	prefix := layout.ServicePrefix(root, q.service)
+	if len(q.categories) == 1 && slices.Contains(layout.Categories, q.categories[0]) {
+		prefix += q.categories[0] + "/"
+	}
+	return prefix
+}
+
+// prefixes are where the keys are if the query is about several categories,
+// but not all: what is most, and what changes most, are the consumers, of which
+// every one would hear of every other.
+func (q query) prefixes(root string) []string {
+	var wanted []string
+	for _, category := range layout.Categories {
+		if q.wantsCategory(category) {
+			wanted = append(wanted, q.of(category).prefix(root))
+		}
+	}
+	if q.service == constant.AnyValue || len(wanted) == 0 || len(wanted) == len(layout.Categories) {
+		return []string{q.prefix(root)}
+	}
+	return wanted
+}
+
+// of is the query for one category only.
+func (q query) of(category string) query {
+	q.categories = []string{category}
+	return q
+}
+
+// view reads the keys under the prefix for one subscription.
+func (q query) view(root string) listener.View {
+	return listener.View{
+		Read: func(key string) (*common.URL, error) {
+			category, encoded, ok := layout.Split(root, key)
+			if !ok || !q.wantsCategory(category) {
+				return nil, nil
+			}
+			if len(encoded) > sane.MaxURL {
+				return nil, sane.ErrTooLarge
+			}
+			u, err := layout.Parse(category, encoded)
+			if err != nil || !q.matches(u, category) {
+				return nil, err
+			}
+			if category == layout.Providers && q.service != constant.AnyValue {
+				if err = sane.Provider(u); err != nil {
+					return nil, err
+				}
+				err = sane.Parameters(u)
+			}
+			if category == layout.Configurators && q.service != constant.AnyValue {
+				err = sane.Overrides(u)
+			}
+			return u, err
+		},
+		ID: func(key string, u *common.URL) string {
+			if category, _, _ := layout.Split(root, key); category == layout.Providers && q.service != constant.AnyValue {
+				// What the framework's directory tells providers apart by: the
+				// address and the start of the process, but no other parameter.
+				return u.GetCacheInvokerMapKey()
+			}
+			return key
+		},
+	}
+}
+
+// matches is org.apache.dubbo.common.utils.UrlUtils.isMatch, and the protocol:
+// a directory must not be handed invokers of another one than it refers to.
+func (q query) matches(u *common.URL, category string) bool {
+	service := u.Service()
+	if q.service != constant.AnyValue && service != constant.AnyValue && service != q.service {
+		return false
+	}
+	if !q.wantsCategory(u.GetParam(constant.CategoryKey, constant.DefaultCategory)) {
+		return false
+	}
+	if !q.disabled && !u.GetParamBool(constant.EnabledKey, true) {
+		return false
+	}
+	if category == layout.Providers && len(q.protocols) > 0 && !slices.Contains(q.protocols, u.Protocol) {
+		return false
+	}
+	group := u.GetParam(constant.GroupKey, "")
+	classifier := u.GetParam(constant.ClassifierKey, constant.AnyValue)
+	return (slices.Contains(q.group, constant.AnyValue) || slices.Contains(q.group, group)) &&
+		(q.version == constant.AnyValue || q.version == u.GetParam(constant.VersionKey, "")) &&
+		(q.classifier == constant.AnyValue || q.classifier == classifier)
+}
+
+// wantsCategory is UrlUtils.isMatchCategory: a list, * for all, or exclusions
+// such as -consumers.
+func (q query) wantsCategory(category string) bool {
+	switch {
+	case slices.Contains(q.categories, constant.AnyValue):
+		return true
+	case slices.ContainsFunc(q.categories, func(c string) bool { return strings.HasPrefix(c, constant.RemoveValuePrefix) }):
+		return !slices.Contains(q.categories, constant.RemoveValuePrefix+category)
+	default:
+		return slices.Contains(q.categories, category)
+	}
+}

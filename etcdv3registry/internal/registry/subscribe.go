@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/metrics"
+	metricsRegistry "dubbo.apache.org/dubbo-go/v3/metrics/registry"
+	framework "dubbo.apache.org/dubbo-go/v3/registry"
+	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/governance"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
+)
+
+// subscriptionID tells subscriptions apart: by the listener, and by those
+// parts of the URL that decide what it hears.
+type subscriptionID struct {
+	query    string
+	listener framework.NotifyListener
+}
+
+// subscribed is a subscription and what it has in the cache file, if anything.
+type subscribed struct {
+	*listener.Subscription
+	cached   *cachedList
+	governed bool // the listener is a provider or a reference of the framework
+}
+
+func (s subscribed) close() {
+	s.Close()
+	s.cached.end()
+}
+
+// LoadSubscribeInstances delivers what the URL asks for, as of now, in one
+// NotifyAll before it returns. The Subscribe that follows goes on from there.
+//
+// It waits for etcd at most registry.timeout. If etcd is away it delivers what
+// the local cache file has, or logs a warning if that has nothing, and returns
+// nil; what etcd has is delivered after Subscribe, when etcd is back.
+// With check=true in the registry's params, or in those of the reference, that
+// is an error; what etcd refuses (permission, credentials) always is.
+func (r *Registry) LoadSubscribeInstances(u *common.URL, l framework.NotifyListener) error {
+	if u == nil {
+		return errNoURL
+	}
+	s, isNew, err := r.subscription(u, l)
+	if err != nil {
+		return fmt.Errorf("etcdv3 registry: load %s: %w", u.ServiceKey(), err)
+	}
+	ctx, cancel := r.cluster.Waiting(r.cfg.Timeout)
+	defer cancel()
+	err = s.Load(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case retry.CanPass(err) && !r.checks(u) && s.LoadCached():
+		return nil
+	case retry.CanPass(err) && !r.checks(u):
+		logger.Warnf("[etcdv3] there are no providers of %s yet: etcd at %v has not answered, the list follows when it does: %v",
+			u.ServiceKey(), r.cfg.Cluster.Endpoints, err)
+		return nil
+	default:
+		if isNew { // the caller, told no, will not unsubscribe
+			_ = r.UnSubscribe(u, l)
+		}
+		return fmt.Errorf("etcdv3 registry: load %s from etcd at %v: %w", u.ServiceKey(), r.cfg.Cluster.Endpoints, err)
+	}
+}
+
+// Subscribe tells the listener what the URL asks for, and every change of it,
+// until UnSubscribe or Destroy. It returns at once; while etcd is away the
+// listener keeps what it was told. The listener is called from one goroutine
+// at a time. Subscribing again does nothing.
+func (r *Registry) Subscribe(u *common.URL, l framework.NotifyListener) error {
+	if u == nil {
+		return errNoURL
+	}
+	s, _, err := r.subscription(u, l)
+	metrics.Publish(metricsRegistry.NewSubscribeEvent(err == nil))
+	if err != nil {
+		return fmt.Errorf("etcdv3 registry: subscribe to %s: %w", u.ServiceKey(), err)
+	}
+	s.Start(r.cfg.Timeout)
+	return nil
+}
+
+// UnSubscribe ends one subscription: that of this listener to this URL. When
+// it has returned the listener is not called any more, unless UnSubscribe was
+// called from inside a notification, which then ends by itself. What is not
+// subscribed is ignored.
+func (r *Registry) UnSubscribe(u *common.URL, l framework.NotifyListener) error {
+	if u == nil {
+		return errNoURL
+	}
+	id, err := idOf(queryOf(u, l), l)
+	if err != nil {
+		return fmt.Errorf("etcdv3 registry: unsubscribe from %s: %w", u.ServiceKey(), err)
+	}
+	r.mu.Lock()
+	s := r.subscriptions[id]
+	delete(r.subscriptions, id)
+	r.mu.Unlock()
+	if s.Subscription != nil {
+		s.close()
+	}
+	return nil
+}
+
+// subscription returns the one subscription of this listener to this URL, and
+// whether it had to be made.
+func (r *Registry) subscription(u *common.URL, l framework.NotifyListener) (s *listener.Subscription, isNew bool, err error) {
+	q := queryOf(u, l)
+	id, err := idOf(q, l)
+	if err != nil {
+		return nil, false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, err := r.useLocked()
+	if err != nil {
+		return nil, false, err
+	}
+	if known, ok := r.subscriptions[id]; ok {
+		return known.Subscription, false, nil
+	}
+	if r.cache == nil && len(r.subscriptions) == 0 {
+		r.cache = openCache(r.cfg, layout.ApplicationOf(u, r.GetURL()))
+	}
+	view, cached := q.view(r.cfg.Root), r.cache.list(u, q)
+	if cached != nil {
+		view.Cache = cached
+	}
+	if r.cfg.KeepLast && q.service != constant.AnyValue {
+		view.KeepLast = func(key string) bool {
+			category, _, _ := layout.Split(r.cfg.Root, key)
+			return category == layout.Providers
+		}
+	}
+	told := r.adaptLocked(u, l, &view)
+	s = c.Watches.Subscribe(q.prefixes(r.cfg.Root), view, told)
+	r.subscriptions[id] = subscribed{s, cached, view.Whole != nil}
+	return s, true, nil
+}
+
+// adaptLocked returns who is told in place of a listener of the framework, or
+// dubbo-admin's, that expects more or understands less than what a View says.
+func (r *Registry) adaptLocked(u *common.URL, l framework.NotifyListener, view *listener.View) framework.NotifyListener {
+	switch {
+	case governance.IsReference(l):
+		view.Whole = governance.IsConfigurator
+		return governance.NewReference(u, l)
+	case governance.IsExport(u, l):
+		view.Whole = governance.IsConfigurator
+		key := governance.ExportKey(u)
+		if r.origins[key] == nil {
+			r.origins[key] = &governance.Origin{}
+		}
+		return governance.NewExport(u, l, r.origins[key])
+	case governance.IsAdmin(u, l):
+		return governance.NewAdmin(r.cfg.Root, u, l, view.Read)
+	default:
+		return l
+	}
+}
+
+func idOf(q query, l framework.NotifyListener) (subscriptionID, error) {
+	switch {
+	case q.service == "":
+		return subscriptionID{}, errors.New("the URL names no service: it has neither an interface parameter nor a path")
+	case l == nil:
+		return subscriptionID{}, errors.New("there is no listener")
+	case !reflect.ValueOf(l).Comparable():
+		return subscriptionID{}, fmt.Errorf("the listener is a %T, which cannot be compared and so not be unsubscribed: use a pointer", l)
+	}
+	return subscriptionID{query: fmt.Sprintf("%#v", q), listener: l}, nil
+}

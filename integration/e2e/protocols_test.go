@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"testing"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+)
+
+// plain is greet with the dubbo protocol.
+var plain = service{Interface: greet.Interface, Protocol: hessian}
+
+// bilingual has a provider serve greet with either protocol, each at a port of
+// its own.
+func bilingual(t *testing.T, s spec) spec {
+	s.Services = []service{greet, plain}
+	s.Also = []endpoint{{hessian, address(t)}}
+	return s
+}
+
+func TestApplicationIsCalledWithEachOfItsProtocols(t *testing.T) {
+	t.Parallel()
+	inBothOrders(t, func(_ *testing.T, etcd *etcdtest.Server) spec {
+		return application(consumer(etcd, long, greet, plain))
+	}, func(t *testing.T, etcd *etcdtest.Server) []spec {
+		return []spec{bilingual(t, application(provider(t, etcd, "a", long)))}
+	}, func(t *testing.T, etcd *etcdtest.Server, c *process, ps []*process) {
+		both := []service{greet, plain}
+		awaitView(t, c, of(both, ps...))
+		c.reset()
+		b := start(t, bilingual(t, instance(t, etcd, "b", "a", long)))
+		awaitView(t, c, of(both, ps[0], b))
+		d := start(t, instance(t, etcd, "d", "a", long)) // Triple only
+		all := view{greet: {ps[0], b, d}, plain: {ps[0], b}}
+		awaitView(t, c, all)
+		requireNoFailure(t, c)
+		ps[0].terminate()
+		ps[0].awaitEnd()
+		all = view{greet: {b, d}, plain: {b}}
+		awaitView(t, c, all)
+		requireView(t, c, all)
+	})
+}
+
+// The protocols are of two applications.
+func TestApplicationsOfDifferentProtocolsAreCalledApart(t *testing.T) {
+	t.Parallel()
+	inBothOrders(t, func(_ *testing.T, etcd *etcdtest.Server) spec {
+		return application(consumer(etcd, long, greet, plain))
+	}, func(t *testing.T, etcd *etcdtest.Server) []spec {
+		old := application(provider(t, etcd, "old", long, plain))
+		old.Address, old.Also = "", []endpoint{{hessian, old.Address}}
+		return []spec{old, application(provider(t, etcd, "new", long))}
+	}, func(t *testing.T, _ *etcdtest.Server, c *process, ps []*process) {
+		all := view{plain: ps[:1], greet: ps[1:]}
+		awaitView(t, c, all)
+		requireView(t, c, all)
+	})
+}
