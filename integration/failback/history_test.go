@@ -23,7 +23,8 @@ type history struct {
 	mu       sync.Mutex
 	keys     map[string]fact // providers, by key
 	revision int64
-	absences map[string]int // how often a provider (by id, and by version) ceased to be there
+	absences map[string]int // how often a provider (by id, and by version) ceased to be there, since they were taken
+	taken    map[string]int // the absences that were taken last
 	lost     error          // why the history has a hole
 
 	cancel context.CancelFunc
@@ -148,11 +149,16 @@ func (h *history) sync(t testing.TB) {
 	require.True(t, ok, "the test's own watch is at revision %d of %d", h.revision, now)
 }
 
-// takeAbsences returns the absences since the last time.
+// takeAbsences returns the absences since the time before the last: whoever
+// knows what etcd has may know it from before a lease ran out and its keys came
+// back, and is told of both later.
 func (h *history) takeAbsences() map[string]int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	absences := h.absences
-	h.absences = map[string]int{}
+	absences := maps.Clone(h.absences)
+	for name, n := range h.taken {
+		absences[name] += n
+	}
+	h.taken, h.absences = h.absences, map[string]int{}
 	return absences
 }
