@@ -21,21 +21,21 @@ const (
 
 // addresses is a registry's address list, taken apart.
 type addresses struct {
-	endpoints          []string // host:port each, as configured, without duplicates
-	scheme             string   // "http", "https", or empty where none was said
-	username, password string   // from user:password@host, where that was written
+	endpoints []string // host:port each, as configured, without duplicates
+	scheme    string   // "http", "https", or empty where none was said
 }
 
+// errCredentials is returned for an address with user:password@ in it. dubbo-go
+// makes names of an address before anybody else sees it, which it logs, with
+// each call that fails as well. It quotes nothing of the address.
+var errCredentials = errors.New("etcdv3 registry: the address has an @, as if it held credentials, which dubbo-go would log: configure username and password, or better username and password-file")
+
 // parseAddresses reads the address field of a registry config and Java's
-// backup= parameter, joined by a comma. written is both as they were written:
-// an error quotes it, without the password, where there is one.
-func parseAddresses(list, written string) (addresses, error) {
+// backup= parameter, joined by a comma.
+func parseAddresses(list string) (addresses, error) {
 	var a addresses
 	for _, item := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(", ;\t\r\n", r) }) {
 		if err := a.add(item); err != nil {
-			if strings.Contains(written, "@") { // the item may be a piece of a password with a comma in it
-				item = redact(written)
-			}
 			return addresses{}, fmt.Errorf("etcdv3 registry: address %q cannot be used (%w): accepted is %s", item, err, acceptedAddress)
 		}
 	}
@@ -54,10 +54,6 @@ func (a *addresses) add(item string) error {
 		item = rest
 	}
 	item = strings.TrimSuffix(item, "/")
-	if i := strings.LastIndex(item, "@"); i >= 0 {
-		a.username, a.password, _ = strings.Cut(item[:i], ":")
-		item = item[i+1:]
-	}
 	host, port, err := splitHostPort(item)
 	if err != nil {
 		return err
@@ -115,13 +111,4 @@ func splitHostPort(s string) (host, port string, err error) {
 
 func isNoHost(r rune) bool {
 	return strings.ContainsRune(`/?#[]\"'<>%{}|^`+"`", r) || unicode.IsSpace(r) || !unicode.IsPrint(r)
-}
-
-// redact hides the user names and passwords written into addresses: all that
-// comes before the last @, as any character may be part of a password.
-func redact(written string) string {
-	if at := strings.LastIndex(written, "@"); at >= 0 {
-		return "***" + written[at:]
-	}
-	return written
 }

@@ -3,7 +3,6 @@
 package etcdv3registry
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -132,10 +131,15 @@ var parameters = []parameter{
 // An error names the parameter, the value and what is accepted; parameters
 // that are not in the table are left alone.
 func newSettings(u *common.URL, names dialect) (settings, error) {
+	for _, written := range []string{u.Location, u.GetParam(constant.BackupKey, ""), u.GetParam(constant.ClientNameKey, "")} {
+		if strings.Contains(written, "@") {
+			return settings{}, errCredentials
+		}
+	}
 	location, query, _ := strings.Cut(u.Location, "?")
 	inAddress, err := url.ParseQuery(query)
 	if err != nil {
-		return settings{}, fmt.Errorf("etcdv3 registry: the parameters behind the address %q cannot be read: %w", redact(u.Location), err)
+		return settings{}, fmt.Errorf("etcdv3 registry: the parameters behind the address %q cannot be read: %w", u.Location, err)
 	}
 	param := func(name string) string {
 		if v := strings.TrimSpace(u.GetParam(name, "")); v != "" {
@@ -162,17 +166,13 @@ func newSettings(u *common.URL, names dialect) (settings, error) {
 		d.cluster.Session = 0 // what is under the lease is not theirs: a registry decides
 	}
 
-	backup := param(constant.BackupKey)
-	addresses, err := parseAddresses(location+","+backup, u.Location+","+backup)
+	addresses, err := parseAddresses(location + "," + param(constant.BackupKey))
 	if err != nil {
 		return settings{}, err
 	}
 	s := d.settings
 	s.cluster.Endpoints = addresses.endpoints
 	s.cluster.Username, s.cluster.Password = u.Username, u.Password
-	if u.Username == "" {
-		s.cluster.Username, s.cluster.Password = addresses.username, cmp.Or(u.Password, addresses.password)
-	}
 	if s.cluster.Password, err = passwordOf(s.cluster, d.passwordEnv); err != nil {
 		return settings{}, err
 	}
@@ -294,14 +294,10 @@ func (s settings) cachePath(application string) string {
 	return path
 }
 
-// withoutSecrets returns a copy of an extension's URL that may be shown.
+// withoutSecrets returns a copy of an extension's URL, of which newSettings took
+// the address, that may be shown.
 func withoutSecrets(u *common.URL) *common.URL {
 	shown := u.Clone()
 	shown.Password = ""
-	for _, name := range []string{constant.ClientNameKey, constant.BackupKey} { // may hold the address as it was written
-		if value := shown.GetParam(name, ""); value != "" {
-			shown.SetParam(name, redact(value))
-		}
-	}
 	return shown
 }

@@ -247,19 +247,14 @@ func TestParametersBehindTheAddressCountUnlessTheyAreConfiguredThemselves(t *tes
 	assert.ErrorContains(t, err, `"%zz"`)
 }
 
-func TestUserNameAndPasswordAreThoseOfTheConfigOrElseThoseInTheAddress(t *testing.T) {
+func TestUserNameAndPasswordAreThoseOfTheConfig(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		config             registryConfig
 		username, password string
 	}{
-		"none":                         {registryConfig{address: "a:1"}, "", ""},
-		"configured":                   {registryConfig{address: "a:1", username: "root", password: "p@ss:w,rd/?#%"}, "root", "p@ss:w,rd/?#%"},
-		"in the address":               {registryConfig{address: "root:secret@a:1"}, "root", "secret"},
-		"in an address with a scheme":  {registryConfig{address: "etcdv3://root:secret@a:1"}, "root", "secret"},
-		"before one of many addresses": {registryConfig{address: "root:secret@a:1,b:2"}, "root", "secret"},
-		"in both":                      {registryConfig{address: "root:secret@a:1", username: "alice", password: "other"}, "alice", "other"},
-		"user name in the address":     {registryConfig{address: "root@a:1", password: "secret"}, "root", "secret"},
+		"none":       {registryConfig{address: "a:1"}, "", ""},
+		"configured": {registryConfig{address: "a:1", username: "root", password: "p@ss:w,rd/?#%"}, "root", "p@ss:w,rd/?#%"},
 	} {
 		s, err := newSettings(c.config.url(t), inRegistry)
 		if assert.NoError(t, err, name) {
@@ -269,6 +264,27 @@ func TestUserNameAndPasswordAreThoseOfTheConfigOrElseThoseInTheAddress(t *testin
 	}
 }
 
+// dubbo-go keeps what is before the @ of an address with a scheme from the
+// location, but not from the name of the client.
+func TestCredentialsInAnAddressAreRefusedWithAHint(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]registryConfig{
+		"in the address":               {address: "root:SECRET@a:1"},
+		"in an address with a scheme":  {address: "etcdv3://root:SECRET@a:1"},
+		"before one of many addresses": {address: "b:2,root:SECRET@a:1"},
+		"beside those configured":      {address: "root:SECRET@a:1", username: "alice", password: "other"},
+		"a user name alone":            {address: "root@a:1", username: "root", password: "SECRET"},
+		"in backup":                    {address: "a:1", params: map[string]string{constant.BackupKey: "root:SECRET@b:2"}},
+	} {
+		for kind, dialect := range map[string]dialect{"registry": inRegistry, "metadata report": inMetadataReport, "config center": inConfigCenter} {
+			_, err := newSettings(c.url(t), dialect)
+			assert.ErrorIs(t, err, errCredentials, "%s, %s", name, kind)
+		}
+	}
+	report := metadataReports{}.CreateMetadataReport(registryConfig{address: "root:SECRET@a:1"}.url(t))
+	assert.NotContains(t, report.URL().String(), "SECRET")
+}
+
 func TestHalfOfTheCredentialsIsAnErrorThatSaysWhichHalf(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -276,13 +292,11 @@ func TestHalfOfTheCredentialsIsAnErrorThatSaysWhichHalf(t *testing.T) {
 		want   string
 	}{
 		{registryConfig{address: "a:1", username: "root"}, "a user name is configured without a password"},
-		{registryConfig{address: "root@a:1"}, "a user name is configured without a password"},
-		{registryConfig{address: "root:@a:1"}, "a user name is configured without a password"},
 		{registryConfig{address: "a:1", password: "SECRET"}, "a password is configured without a user name"},
 		{registryConfig{address: "a:1", params: map[string]string{"password-file": fileOf(t, "SECRET")}}, "a password is configured without a user name"},
-		{registryConfig{address: "root:SECRET@a:1", params: map[string]string{"password-file": fileOf(t, "SECRET")}}, "one is enough"},
-		{registryConfig{address: "root@a:1", params: map[string]string{"password-file": "/none"}}, `password-file="/none"`},
-		{registryConfig{address: "root@a:1", params: map[string]string{"password-env": "NO_SUCH_VARIABLE"}}, `password-env="NO_SUCH_VARIABLE" cannot be used`},
+		{registryConfig{address: "a:1", username: "root", password: "SECRET", params: map[string]string{"password-file": fileOf(t, "SECRET")}}, "one is enough"},
+		{registryConfig{address: "a:1", username: "root", params: map[string]string{"password-file": "/none"}}, `password-file="/none"`},
+		{registryConfig{address: "a:1", username: "root", params: map[string]string{"password-env": "NO_SUCH_VARIABLE"}}, `password-env="NO_SUCH_VARIABLE" cannot be used`},
 	} {
 		_, err := newSettings(c.config.url(t), inRegistry)
 		if assert.ErrorContains(t, err, c.want) {
@@ -327,7 +341,7 @@ func TestNoErrorShowsAPassword(t *testing.T) {
 	}
 	for _, p := range parameters {
 		for _, value := range []string{"//", "no such file", "-1"} {
-			_, err := newSettings(registryConfig{address: "root:SECRET@a:1", username: "root", password: "SECRET", params: map[string]string{p.name: value}}.url(t), inRegistry)
+			_, err := newSettings(registryConfig{address: "a:1", username: "root", password: "SECRET", params: map[string]string{p.name: value}}.url(t), inRegistry)
 			if err != nil {
 				assert.NotContains(t, err.Error(), "SECRET", "%s=%q", p.name, value)
 			}
@@ -441,19 +455,6 @@ func TestTheURLOfTheRegistryIsTheFrameworksWithoutThePassword(t *testing.T) {
 	assert.Equal(t, u.CopyParams(), r.GetURL().CopyParams())
 	assert.Equal(t, u.Location, r.GetURL().Location)
 	assert.NotContains(t, r.GetURL().String(), "SECRET", "what the framework logs")
-}
-
-func TestTheURLOfTheRegistryShowsNoPasswordThatIsInTheAddress(t *testing.T) {
-	t.Parallel()
-	for _, c := range []registryConfig{
-		{address: "root:SECRET@127.0.0.1:1"},
-		{address: "etcdv3://root:SECRET@127.0.0.1:1"},
-		{address: "127.0.0.1:1", params: map[string]string{constant.BackupKey: "root:SECRET@127.0.0.1:2"}},
-	} {
-		r, err := newRegistry(c.url(t))
-		require.NoError(t, err)
-		assert.NotContains(t, r.GetURL().String(), "SECRET", "%+v", c)
-	}
 }
 
 // waits returns what the policy of the settings waits before each retry.

@@ -51,7 +51,7 @@ func TestWrongSettingsAreAnErrorOfEveryFactory(t *testing.T) {
 	// The framework's factory of metadata reports has no error to return.
 	r := metadataReports{}.CreateMetadataReport(u)
 	assert.Len(t, log.Lines("ERROR [etcdv3] the metadata report does not work: "), 1)
-	assert.Equal(t, u.Location, r.URL().Location)
+	assert.Equal(t, Protocol, r.URL().Protocol)
 	for name, call := range map[string]func(report.MetadataReport) error{
 		"metadata":  func(r report.MetadataReport) error { _, err := r.GetAppMetadata("shop", "r"); return err },
 		"publish":   func(r report.MetadataReport) error { return r.PublishAppMetadata("shop", "r", &info.MetadataInfo{}) },

@@ -22,14 +22,13 @@ type metadataReports struct{}
 // used. It has no error to return: a report of which the URL is wrong returns it
 // from every call.
 func (metadataReports) CreateMetadataReport(u *common.URL) report.MetadataReport {
-	shown := withoutSecrets(u)
 	s, err := newSettings(u, inMetadataReport)
 	if err != nil {
 		logger.Errorf("[etcdv3] the metadata report does not work: %v", err)
-		return wrongReport{shown, err}
+		return wrongReport{err}
 	}
 	return metadatareport.New(metadatareport.Config{
-		URL:        shown,
+		URL:        withoutSecrets(u),
 		Cluster:    s.cluster,
 		Root:       s.root(),
 		Timeout:    s.timeout,
@@ -52,14 +51,14 @@ func applicationOfProcess() string {
 }
 
 // wrongReport is a report that cannot be used, and says why.
-type wrongReport struct {
-	url *common.URL
-	err error
-}
+type wrongReport struct{ err error }
 
 var _ report.MetadataReport = wrongReport{}
 
-func (r wrongReport) URL() *common.URL { return r.url }
+// URL is that of no etcd: the address may be what is wrong, and hold a password.
+func (r wrongReport) URL() *common.URL {
+	return common.NewURLWithOptions(common.WithProtocol(Protocol))
+}
 
 func (r wrongReport) GetAppMetadata(string, string) (*info.MetadataInfo, error) { return nil, r.err }
 
