@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -106,10 +107,13 @@ func TestWhatCannotBeAKeyIsAnError(t *testing.T) {
 	require.ErrorContains(t, d.Register(instance("", "10.0.0.1", 1)), "dubbo.application.name")
 }
 
+// patient waits for what etcd says, however long it takes.
+var patient = []string{constant.RegistryTimeoutKey, "60s", "session", "60s"}
+
 func TestAnUpdateThatEtcdRefusesLeavesWhatWasThere(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	d := open(t, etcd.Endpoint())
+	d := open(t, etcd.Endpoint(), patient...)
 	require.NoError(t, d.Register(instance("greeter", "10.0.0.1", 20000, "revision", "1")))
 	require.Error(t, d.Update(instance("greeter", "10.0.0.1", 20000, "revision", strings.Repeat("x", 2<<20))), "etcd takes 1.5 MiB")
 	assert.Contains(t, testkit.Values(t, etcd.Client(), key)[key], `"revision":"1"`)
@@ -117,23 +121,18 @@ func TestAnUpdateThatEtcdRefusesLeavesWhatWasThere(t *testing.T) {
 	assert.Contains(t, testkit.Values(t, etcd.Client(), key)[key], `"revision":"3"`)
 }
 
-// One that is refused for what came after it is told so, and may be gone.
 func TestOfTwoThatRegisterAtATimeTheRefusedOneTakesNothingAway(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	d := open(t, etcd.Endpoint())
+	d := open(t, etcd.Endpoint(), patient...)
 	large := strings.Repeat("x", 2<<20)
 	for i := range 20 {
 		var registering sync.WaitGroup
 		registering.Go(func() {
 			assert.Error(t, d.Register(instance("greeter", "10.0.0.1", 20000+i, "revision", large)))
 		})
-		var err error
-		registering.Go(func() { err = d.Register(instance("greeter", "10.0.0.1", 20000+i, "revision", "1")) })
+		registering.Go(func() { assert.NoError(t, d.Register(instance("greeter", "10.0.0.1", 20000+i, "revision", "1"))) })
 		registering.Wait()
-		if err != nil {
-			continue
-		}
 		key := fmt.Sprintf("/services/greeter/10.0.0.1:%d", 20000+i)
 		testkit.Await(t, testkit.LongPatience, func() bool { return strings.Contains(testkit.Values(t, etcd.Client(), key)[key], `"revision":"1"`) })
 	}

@@ -32,6 +32,14 @@ type Registrations struct {
 	closed     bool
 	reconciler *Reconciler // nil before the first use
 	slots      map[string]*slot
+	turns      map[string]*turn
+}
+
+// turn is held by whoever registers something in a slot: what becomes of it is his
+// to hear, and to undo, before the next one comes.
+type turn struct {
+	held  chan struct{} // has a value while somebody has it
+	users int           // who have it or wait for it, guarded by Registrations.mu
 }
 
 // RegistrationsConfig is what Registrations need.
@@ -64,7 +72,28 @@ type slot struct {
 // NewRegistrations returns none. It does nothing before the first call.
 func NewRegistrations(cfg RegistrationsConfig) *Registrations {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Registrations{cfg: cfg, ctx: ctx, cancel: cancel, slots: map[string]*slot{}}
+	return &Registrations{cfg: cfg, ctx: ctx, cancel: cancel, slots: map[string]*slot{}, turns: map[string]*turn{}}
+}
+
+// take waits for the turn of a slot.
+func (r *Registrations) take(slot string) (release func()) {
+	r.mu.Lock()
+	t := r.turns[slot]
+	if t == nil {
+		t = &turn{held: make(chan struct{}, 1)}
+		r.turns[slot] = t
+	}
+	t.users++
+	r.mu.Unlock()
+	t.held <- struct{}{}
+	return func() {
+		<-t.held
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if t.users--; t.users == 0 {
+			delete(r.turns, slot)
+		}
+	}
 }
 
 // Register has a key in its slot, and keeps it there until Unregister or Close,
@@ -73,7 +102,9 @@ func NewRegistrations(cfg RegistrationsConfig) *Registrations {
 // It waits for etcd until the timeout. If etcd is away it returns nil, logs a
 // warning, and the key is put when etcd is back, unless that is to be an error.
 // What etcd refuses always is. After an error what was registered before stays.
+// Of those who register in the same slot at a time one waits for the other.
 func (r *Registrations) Register(n Registration) error {
+	defer r.take(n.Slot)()
 	reconciler, change, err := r.put(&n)
 	if err != nil {
 		return err
