@@ -180,7 +180,7 @@ func (h *Hub) sameUnder(ctx context.Context, some []fingerprint) (bool, error) {
 			continue
 		}
 		if err != nil {
-			return false, fmt.Errorf("compare %d prefix(es) with what is fingerprint: %w", len(some), err)
+			return false, fmt.Errorf("compare %d prefix(es) with what they were: %w", len(some), err)
 		}
 		if !same {
 			return false, nil

@@ -21,7 +21,7 @@ func known1(m *mirror) fingerprint {
 }
 
 func TestWhatIsListedLaterNeedsNoComparison(t *testing.T) {
-	m := newMirror(NewHub(Config{}), "/dubbo/", nil)
+	m := newMirror(NewHub(Config{}), mirrored{prefix: "/dubbo/"}, nil)
 	listed(m, 5)
 	k := known1(m)
 	assert.False(t, m.listedSince(k))
@@ -32,7 +32,7 @@ func TestWhatIsListedLaterNeedsNoComparison(t *testing.T) {
 
 // It may have been read from the store that is to be compared with another.
 func TestWhatIsBeingListedNeedsAComparison(t *testing.T) {
-	m := newMirror(NewHub(Config{}), "/dubbo/", nil)
+	m := newMirror(NewHub(Config{}), mirrored{prefix: "/dubbo/"}, nil)
 	listed(m, 5)
 	m.beginListing()
 	k := known1(m)
@@ -43,7 +43,7 @@ func TestWhatIsBeingListedNeedsAComparison(t *testing.T) {
 }
 
 func TestOnlyTheLastRestartCountsAndAnyOfAnotherStore(t *testing.T) {
-	m := newMirror(NewHub(Config{}), "/dubbo/", nil)
+	m := newMirror(NewHub(Config{}), mirrored{prefix: "/dubbo/"}, nil)
 	listed(m, 5)
 	m.requestRelist(relist{fingerprint: known1(m), otherStore: true})
 	listed(m, 6)
@@ -54,7 +54,7 @@ func TestOnlyTheLastRestartCountsAndAnyOfAnotherStore(t *testing.T) {
 }
 
 func TestProgressNeverGoesBack(t *testing.T) {
-	m := newMirror(NewHub(Config{}), "/dubbo/", nil)
+	m := newMirror(NewHub(Config{}), mirrored{prefix: "/dubbo/"}, nil)
 	listed(m, 5)
 	m.advance(9)
 	m.advance(7)

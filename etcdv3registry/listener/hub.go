@@ -56,7 +56,7 @@ type Hub struct {
 	running   sync.WaitGroup // mirrors, and readers of feeds
 
 	mu       sync.Mutex          // guards what follows
-	mirrors  map[string]*mirror  // by prefix
+	mirrors  map[mirrored]*mirror
 	failing  map[*mirror]trouble // those that do not follow etcd
 	checking bool                // a Check is under way
 	next     [][]fingerprint     // what those after it are to compare
@@ -87,7 +87,7 @@ func NewHub(cfg Config) *Hub {
 	// and to go on at another member. The same context for all watches puts them
 	// on one stream.
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(context.Background()))
-	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[string]*mirror{}, failing: map[*mirror]trouble{}}
+	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[mirrored]*mirror{}, failing: map[*mirror]trouble{}}
 	h.SetSession(cfg.Session)
 	return h
 }
@@ -101,7 +101,13 @@ func (h *Hub) session() time.Duration { return time.Duration(h.retention.Load())
 // which begins with another. The first feed of a prefix starts a watch, the last
 // one to be closed ends it. Prefixes that nobody has a feed of are first read at
 // one revision, and begin with it. After Close of the hub a feed stays empty.
-func (h *Hub) Open(prefixes ...string) *Feed {
+func (h *Hub) Open(prefixes ...string) *Feed { return h.open(prefixes, false) }
+
+// OpenKeys is Open for readers to whom the keys say all: their values are neither
+// asked for nor kept, of whatever size they are.
+func (h *Hub) OpenKeys(prefixes ...string) *Feed { return h.open(prefixes, true) }
+
+func (h *Hub) open(prefixes []string, keysOnly bool) *Feed {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ctx, cancel := context.WithCancel(h.ctx)
@@ -109,10 +115,11 @@ func (h *Hub) Open(prefixes ...string) *Feed {
 	mirrors, together := make([]*mirror, len(prefixes)), newSnapshot()
 	var created []*mirror
 	for i, prefix := range prefixes {
-		m := h.mirrors[prefix]
+		what := mirrored{prefix, keysOnly}
+		m := h.mirrors[what]
 		if m == nil {
-			m = newMirror(h, prefix, together)
-			h.mirrors[prefix] = m
+			m = newMirror(h, what, together)
+			h.mirrors[what] = m
 			together.pending++
 			created = append(created, m)
 		}
@@ -136,7 +143,7 @@ func (h *Hub) release(mirrors []*mirror) {
 	defer h.mu.Unlock()
 	for _, m := range mirrors {
 		if m.users--; m.users == 0 {
-			delete(h.mirrors, m.prefix)
+			delete(h.mirrors, m.mirrored)
 			m.cancel()
 		}
 	}

@@ -62,7 +62,7 @@ type listing struct {
 // on with that for ever.
 func (l *listing) add(kvs []*mvccpb.KeyValue) error {
 	for _, kv := range kvs {
-		key, v := string(kv.Key), valueOf(kv)
+		key, v := string(kv.Key), l.valueOf(kv)
 		if key < l.next || !strings.HasPrefix(key, l.prefix) {
 			return status.Error(codes.Internal, "what answers as etcd is none, or is broken: it lists other keys than it was asked for")
 		}
@@ -110,7 +110,11 @@ func (m *mirror) firstPage(client *clientv3.Client, end string) (page *clientv3.
 func (m *mirror) page(client *clientv3.Client, from, end string, revision int64) (*clientv3.GetResponse, error) {
 	ctx, cancel := context.WithTimeout(m.ctx, m.hub.cfg.Timeout)
 	defer cancel()
-	page, err := client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(m.pageSize))
+	opts := []clientv3.OpOption{clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(m.pageSize)}
+	if m.keysOnly {
+		opts = append(opts, clientv3.WithKeysOnly())
+	}
+	page, err := client.Get(ctx, from, opts...)
 	if err != nil && (ctx.Err() != nil || status.Code(err) == codes.ResourceExhausted) {
 		m.pageSize = max(m.pageSize/4, 1)
 	}

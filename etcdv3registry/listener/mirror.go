@@ -52,9 +52,9 @@ type mirror struct {
 	watched    time.Time // when follow began
 }
 
-func newMirror(h *Hub, prefix string, together *snapshot) *mirror {
+func newMirror(h *Hub, what mirrored, together *snapshot) *mirror {
 	ctx, cancel := context.WithCancel(h.ctx)
-	return &mirror{store: newStore(prefix), together: together, hub: h, ctx: ctx, cancel: cancel, pageSize: h.cfg.PageSize, relists: make(chan relist, 1)}
+	return &mirror{store: newStore(what), together: together, hub: h, ctx: ctx, cancel: cancel, pageSize: h.cfg.PageSize, relists: make(chan relist, 1)}
 }
 
 // run ends with the context of the mirror.
@@ -260,6 +260,10 @@ type value struct {
 // size is what a key counts for the limits.
 func (v value) size(key string) int64 { return int64(len(key) + len(v.bytes)) }
 
-func valueOf(kv *mvccpb.KeyValue) value {
-	return value{bytes: kv.Value, created: kv.CreateRevision, changed: kv.ModRevision, lease: kv.Lease, decoded: &decoded{}}
+func (m mirrored) valueOf(kv *mvccpb.KeyValue) value {
+	v := value{created: kv.CreateRevision, changed: kv.ModRevision, lease: kv.Lease, decoded: &decoded{}}
+	if !m.keysOnly {
+		v.bytes = kv.Value
+	}
+	return v
 }

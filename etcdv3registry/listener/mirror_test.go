@@ -91,6 +91,24 @@ func TestReaderFollowsWhatIsInEtcd(t *testing.T) {
 	})
 }
 
+func TestReaderOfKeysHasNoValues(t *testing.T) {
+	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+		e.Put("/a/1", "large")
+		keys, all := &reader{h.OpenKeys("/a/"), map[string]string{}}, open(h, "/a/")
+		assert.Equal(t, map[string]string{"/a/1": ""}, keys.now())
+		e.Put("/a/2", "large")
+		e.Put("/a/1", "larger")
+		assert.Equal(t, map[string]string{"/a/1": "", "/a/2": ""}, keys.now())
+		assert.Equal(t, e.Keys("/a/"), all.now(), "who wants the values has them")
+		_, bytes := keys.views[0].store.size()
+		assert.EqualValues(t, len("/a/1")+len("/a/2"), bytes)
+		keys.Close()
+		all.Close()
+		synctest.Wait()
+		assert.Zero(t, e.Watches())
+	})
+}
+
 func TestChangesAreToldInOrderWithTheRevisionsOfTheKey(t *testing.T) {
 	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
 		r := open(h, "/a/")

@@ -13,10 +13,16 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
+// mirrored is what a mirror is of.
+type mirrored struct {
+	prefix   string
+	keysOnly bool // without the values
+}
+
 // store is the keys with one prefix as of one revision, and the readers that hear
 // of its changes. Only its mirror writes to it.
 type store struct {
-	prefix string
+	mirrored
 
 	mu     sync.Mutex // guards what follows
 	keys   map[string]value
@@ -39,8 +45,8 @@ type store struct {
 	skipped *skipped            // has a lock of its own
 }
 
-func newStore(prefix string) *store {
-	return &store{prefix: prefix, stale: true, keys: map[string]value{}, moved: make(chan struct{}), views: map[*view]struct{}{}, warned: map[string]struct{}{}, skipped: &skipped{prefix: prefix}}
+func newStore(what mirrored) *store {
+	return &store{mirrored: what, stale: true, keys: map[string]value{}, moved: make(chan struct{}), views: map[*view]struct{}{}, warned: map[string]struct{}{}, skipped: &skipped{prefix: what.prefix}}
 }
 
 // open returns what a feed sees of the store.
@@ -133,7 +139,7 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 		delete(s.retained, key)
 		deleted := e.Type == clientv3.EventTypeDelete
 		s.removeLocked(key)
-		if v := valueOf(e.Kv); !deleted && exceeded(len(s.keys)+1, s.bytes+v.size(key)) {
+		if v := s.valueOf(e.Kv); !deleted && exceeded(len(s.keys)+1, s.bytes+v.size(key)) {
 			over, deleted = true, true
 		} else if !deleted {
 			s.keys[key] = v

@@ -15,7 +15,7 @@ func TestAnotherValueOfTheSameRevisionIsAChange(t *testing.T) {
 	at := func(text string) map[string]value {
 		return map[string]value{"/a/key": {bytes: []byte(text), created: 5, changed: 8, decoded: &decoded{}}}
 	}
-	s := newStore("/a/")
+	s := newStore(mirrored{prefix: "/a/"})
 	f := &Feed{changed: make(chan struct{}, 1)}
 	f.views = []*view{s.open(f)}
 	s.replace(at("before"), 8, false)

@@ -66,10 +66,10 @@ type Subscription struct {
 	held   []string        // IDs that the listener was not told of, by View.KeepLast
 }
 
-// Subscribe opens prefixes for a listener, as Open does. Nothing is delivered
+// Subscribe opens prefixes for a listener, as OpenKeys does. Nothing is delivered
 // before Load or Start.
 func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener) *Subscription {
-	s := &Subscription{feed: h.Open(prefixes...), view: view, listener: l, things: map[string]thing{}}
+	s := &Subscription{feed: h.OpenKeys(prefixes...), view: view, listener: l, things: map[string]thing{}}
 	s.worker = delivery.NewWorker(s.feed, delivery.Reader{
 		Name: s.feed.name(), Update: s.update, Again: func() { s.notifyAll(nil) }, Cached: s.loadCached,
 	})

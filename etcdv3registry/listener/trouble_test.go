@@ -20,7 +20,7 @@ func TestOfAPrefixThatNobodyReadsAnyMoreNothingIsTold(t *testing.T) {
 		defer h.Close()
 		f := h.Open("/a/")
 		h.mu.Lock()
-		m := h.mirrors["/a/"]
+		m := h.mirrors[mirrored{prefix: "/a/"}]
 		h.mu.Unlock()
 		f.Close()
 		h.fails(m, etcdfake.ErrAway)

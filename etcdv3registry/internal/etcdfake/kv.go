@@ -271,6 +271,11 @@ func (e *Etcd) rangeLocked(r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeRes
 	case r.Limit > 0 && response.Count > r.Limit:
 		response.Kvs, response.More = response.Kvs[:r.Limit], true
 	}
+	if r.KeysOnly {
+		for i, kv := range response.Kvs {
+			response.Kvs[i] = &mvccpb.KeyValue{Key: kv.Key, CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision, Version: kv.Version, Lease: kv.Lease}
+		}
+	}
 	return response, nil
 }
 
