@@ -55,7 +55,7 @@ type Hub struct {
 	cancel    context.CancelFunc
 	running   sync.WaitGroup // mirrors, and readers of feeds
 
-	mu       sync.Mutex          // guards what follows
+	mu       sync.Mutex // guards what follows
 	mirrors  map[mirrored]*mirror
 	failing  map[*mirror]trouble // those that do not follow etcd
 	checking bool                // a Check is under way

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"testing"
 
 	"go.uber.org/goleak"
 )
@@ -14,7 +13,7 @@ import (
 // Main is the TestMain of a package whose registries have cache files: their
 // home directory is a temporary one, and a goroutine that a test leaves behind is
 // a failure. It does not return.
-func Main(m *testing.M, opts ...goleak.Option) {
+func Main(m goleak.TestingM, opts ...goleak.Option) {
 	home, err := os.MkdirTemp("", "etcdtest-home-")
 	if err != nil {
 		panic(err)

@@ -12,11 +12,11 @@ import (
 	"go.uber.org/goleak"
 
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
-	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func TestMain(m *testing.M) {
-	etcdtest.Main(m,
+	testkit.Main(m,
 		// When a toxic closes a connection, toxiproxy forgets those that have
 		// bytes for it: they wait for ever (v2.6.0, limit_data.go, timeout.go).
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"),

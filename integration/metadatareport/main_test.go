@@ -10,7 +10,7 @@ import (
 	_ "dubbo.apache.org/dubbo-go/v3/imports"
 
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
-	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
-func TestMain(m *testing.M) { etcdtest.Main(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }

@@ -3,6 +3,7 @@
 package reference_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"testing"
@@ -27,6 +28,26 @@ func TestADirectoryIsCompleteWhenItIsSubscribedAndFollows(t *testing.T) {
 	testkit.Await(t, testkit.LongPatience, func() bool {
 		return fmt.Sprint(testkit.Invokers(d)) == fmt.Sprint([]string{addressOf(0), addressOf(2), addressOf(3)})
 	}, "it follows")
+}
+
+// A wrong password is no outage: who starts is told at once, and need not start
+// again when it has been made right.
+func TestAReferenceThatEtcdRefusesIsAnErrorAtOnceAndMends(t *testing.T) {
+	etcd := etcdtest.Start(t)
+	root := testkit.EnableAuth(t, etcd, "shop", "/")
+	p := newProcess(t, etcd, etcd.Endpoint(), testkit.As("shop", "not yet the password")...)
+	p.etcd = root
+	p.serve("shop", 2, "org.a.Greeter")
+	d, err := p.tryToRefer("org.a.Greeter")
+	require.ErrorContains(t, err, `as user "shop"`)
+	require.ErrorContains(t, err, "authentication failed")
+	require.NotContains(t, err.Error(), "not yet the password")
+	assert.Empty(t, testkit.Invokers(d))
+	testkit.Do(t, func(ctx context.Context) error {
+		_, err := root.UserChangePassword(ctx, "shop", "not yet the password")
+		return err
+	})
+	testkit.Await(t, testkit.LongPatience, func() bool { return len(testkit.Invokers(d)) == 2 }, "nobody is offered")
 }
 
 func TestAReferenceThatNamesItsApplicationsNeedsNoMapping(t *testing.T) {

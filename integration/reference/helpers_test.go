@@ -42,19 +42,23 @@ type process struct {
 // heard of one.
 var revisions atomic.Int64
 
-func newProcess(t testing.TB, etcd *etcdtest.Server, address string) *process {
+// newProcess makes one. params are of its registry.
+func newProcess(t testing.TB, etcd *etcdtest.Server, address string, params ...string) *process {
 	t.Helper()
 	metadata.ClearMetadataReportInstances()
 	factory := &reports{MetadataReportFactory: extension.GetMetadataReportFactory("etcdv3")}
 	extension.SetMetadataReportFactory("etcdv3", func() report.MetadataReportFactory { return factory })
-	require.NoError(t, metadata.InitRegistryMetadataReport(map[string]*global.RegistryConfig{
-		"main": {Protocol: "etcdv3", Address: address, Timeout: "5s", UseAsMetaReport: "true", Params: map[string]string{"file-cache": "false"}},
-	}))
-	extension.SetMetadataReportFactory("etcdv3", func() report.MetadataReportFactory { return factory.MetadataReportFactory })
 	u, err := common.NewURL(constant.ServiceRegistryProtocol+"://"+address, common.WithLocation(address), common.WithParams(url.Values{
 		constant.RegistryKey: {"etcdv3"}, constant.RegistryIdKey: {"main"}, constant.RegistryTimeoutKey: {"5s"}, "file-cache": {"false"},
-	}))
+	}), testkit.With(params...))
 	require.NoError(t, err)
+	require.NoError(t, metadata.InitRegistryMetadataReport(map[string]*global.RegistryConfig{
+		"main": {
+			Protocol: "etcdv3", Address: address, Username: u.Username, Password: u.Password,
+			Timeout: "5s", UseAsMetaReport: "true", Params: map[string]string{"file-cache": "false"},
+		},
+	}))
+	extension.SetMetadataReportFactory("etcdv3", func() report.MetadataReportFactory { return factory.MetadataReportFactory })
 	r, err := extension.GetRegistry(u.Protocol, u)
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -79,11 +83,18 @@ func (r *reports) CreateMetadataReport(u *common.URL) report.MetadataReport {
 // refer makes a directory for a service, as registryProtocol.Refer does.
 func (p *process) refer(service string, params ...string) directory.Directory {
 	p.t.Helper()
+	d, err := p.tryToRefer(service, params...)
+	require.NoError(p.t, err)
+	return d
+}
+
+// tryToRefer returns the error of the subscription as well.
+func (p *process) tryToRefer(service string, params ...string) (directory.Directory, error) {
+	p.t.Helper()
 	sub := common.NewURLWithOptions(common.WithProtocol("tri"), common.WithPath(service), common.WithInterface(service),
 		common.WithParamsValue(constant.ApplicationKey, "consumer"), common.WithParamsValue(constant.SideKey, constant.SideConsumer), testkit.With(params...))
 	d := testkit.NewDirectory(p.t, p.registry, p.url, sub)
-	require.NoError(p.t, d.Subscribe(sub))
-	return d
+	return d, d.Subscribe(sub)
 }
 
 // serve has an application serve some services, with n instances.

@@ -12,11 +12,11 @@ import (
 	"go.uber.org/goleak"
 
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
-	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 func TestMain(m *testing.M) {
-	etcdtest.Main(m,
+	testkit.Main(m,
 		// The framework's cache of metadata, which it never ends.
 		goleak.IgnoreAnyFunction("dubbo.apache.org/dubbo-go/v3/registry/servicediscovery/store.(*CacheManager).runDumpTask.func1"),
 	)

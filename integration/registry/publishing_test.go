@@ -36,7 +36,7 @@ func TestProviderIsRegisteredUnderJavasKey(t *testing.T) {
 	assert.Equal(t, "/dubbo/org.a.Greeter", string(parent.Key))
 	assert.Zero(t, parent.Lease, "the interface's key has no lease")
 	assert.Equal(t, "/dubbo/org.a.Greeter/providers/tri%3A%2F%2F10.0.0.1%3A20000%2Forg.a.Greeter%3Fanyhost%3Dtrue%26group%3Dg"+
-		"%26interface%3Dorg.a.Greeter%26methods%3DGreet%26registry.role%3D3%26side%3Dprovider%26timestamp%3D1700000000%26version%3D1.0.0", string(key.Key))
+		"%26interface%3Dorg.a.Greeter%26methods%3DGreet%26registry.role%3D3%26side%3Dprovider%26timestamp%3D1700000000%26token%3Ds3cret-t0ken%26version%3D1.0.0", string(key.Key))
 	assert.NotZero(t, key.Lease)
 	assert.Equal(t, fmt.Sprint(key.Lease), string(key.Value), "Java writes the lease id in decimal")
 	assert.Equal(t, parent.ModRevision, key.ModRevision, "both are written in one transaction")
@@ -55,7 +55,7 @@ func TestConsumerIsRegisteredUnderJavasKey(t *testing.T) {
 	require.NoError(t, r.Register(u))
 	found := testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/")
 	assert.Equal(t, []string{"/dubbo/org.a.Greeter/consumers/consumer://10.0.0.9/org.a.Greeter?category=consumers&check=false" +
-		"&interface=org.a.Greeter&protocol=tri&registry.role=0&side=consumer&timestamp=1700000000"}, slices.Collect(maps.Keys(found)))
+		"&interface=org.a.Greeter&protocol=tri&registry.role=0&side=consumer&timestamp=1700000000&token=s3cret-t0ken"}, slices.Collect(maps.Keys(found)))
 }
 
 func TestExistingInterfaceKeyIsLeftAsItIs(t *testing.T) {

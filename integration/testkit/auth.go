@@ -11,9 +11,6 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 )
 
-// Password is that of all users.
-const Password = "s3cret-p4ss"
-
 // EnableAuth makes a user who may read and write what begins with a prefix, and
 // nothing else. The client that it returns may do all.
 func EnableAuth(t testing.TB, etcd *etcdtest.Server, user, prefix string) (root *clientv3.Client) {

@@ -47,14 +47,14 @@ func Address(i int) string { return fmt.Sprintf("10.%d.%d.%d:20000", i/65536, i/
 // Provider is a URL as the framework registers it.
 func Provider(service, hostPort string, params ...string) *common.URL {
 	return ServiceURL("tri", service, hostPort, append([]string{
-		constant.RegistryRoleKey, "3", constant.SideKey, "provider", constant.TimestampKey, Timestamp,
+		constant.RegistryRoleKey, "3", constant.SideKey, "provider", constant.TimestampKey, Timestamp, constant.TokenKey, Token,
 	}, params...)...)
 }
 
 // Consumer is a URL as the framework registers and subscribes it.
 func Consumer(service string, params ...string) *common.URL {
 	return ServiceURL("tri", service, "", append([]string{
-		constant.RegistryRoleKey, "0", constant.SideKey, "consumer", constant.TimestampKey, Timestamp,
+		constant.RegistryRoleKey, "0", constant.SideKey, "consumer", constant.TimestampKey, Timestamp, constant.TokenKey, Token,
 	}, params...)...)
 }
 

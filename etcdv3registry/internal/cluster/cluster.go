@@ -225,7 +225,7 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 	}
 	client, err := connect(c.ctx, c.agreed(), &c.observer, c.members)
 	if err != nil {
-		return nil, fmt.Errorf("connect to etcd at %v: %w", c.cfg.Endpoints, err)
+		return nil, fmt.Errorf("connect to etcd at %v%s: %w", c.cfg.Endpoints, c.cfg.asUser(), err)
 	}
 	c.client.Store(client)
 	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, c.Desired.Resync) })

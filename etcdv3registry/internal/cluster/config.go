@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -51,4 +52,12 @@ type id struct {
 
 func (c Config) id() id {
 	return id{strings.Join(slices.Sorted(slices.Values(c.Endpoints)), ","), c.Username, c.Password, c.PasswordFile, c.TLS}
+}
+
+// asUser names the user in errors, if there is one.
+func (c Config) asUser() string {
+	if c.Username == "" {
+		return ""
+	}
+	return fmt.Sprintf(" as user %q", c.Username)
 }

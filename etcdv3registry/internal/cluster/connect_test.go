@@ -90,7 +90,7 @@ func TestACredentialThatEtcdRefusesIsAnErrorUntilItIsRight(t *testing.T) {
 	}})
 	c := using(t, Config{Endpoints: []string{s.address}, Username: "shop", Password: "secret"})
 	err := get(t.Context(), c)
-	require.ErrorContains(t, err, "connect to etcd at ["+s.address+"]: ")
+	require.ErrorContains(t, err, "connect to etcd at ["+s.address+"] as user \"shop\": ")
 	require.ErrorIs(t, err, rpctypes.ErrAuthFailed)
 	assert.NotContains(t, err.Error(), "secret")
 	assert.False(t, retry.CanPass(err))
