@@ -107,6 +107,16 @@ func hostileInstances(t *testing.T, application string) map[string]string {
 	return keys
 }
 
+// costOfACall is the CPU that a consumer spends on one, with all that it does
+// besides.
+func costOfACall(t *testing.T, c *process) time.Duration {
+	t.Helper()
+	const calls = 500
+	before := c.usage().CPU
+	awaitMore(t, c, greet, calls)
+	return (c.usage().CPU - before) / calls
+}
+
 // What anybody may have put into etcd neither stops, slows, floods nor fools those
 // who use it.
 func TestWhoeverCanWriteToEtcdCannotHarmThoseWhoReadIt(t *testing.T) {
@@ -148,6 +158,7 @@ func TestWhoeverCanWriteToEtcdCannotHarmThoseWhoReadIt(t *testing.T) {
 			running := start(t, at(consumer(etcd, long)))
 			calls := of([]service{greet}, p)
 			awaitView(t, running, calls)
+			quiet, before := costOfACall(t, running), running.usage()
 			put()
 			begun := time.Now()
 			late := start(t, at(consumer(etcd, long)))
@@ -157,6 +168,16 @@ func TestWhoeverCanWriteToEtcdCannotHarmThoseWhoReadIt(t *testing.T) {
 			again := start(t, at(provider(t, etcd, "again", long))) // a provider that starts with all that there
 			awaitView(t, late, of([]service{greet}, p, again))
 			requireView(t, running, of([]service{greet}, p, again))
+			requireNoFailure(t, running) // since requireView began
+			after := running.usage()
+			assert.Less(t, costOfACall(t, running), 4*quiet, "CPU of a call")
+			assert.Less(t, after.Goroutines, before.Goroutines+1000, "for the 200 applications of the mapping")
+			assert.Less(t, after.Heap, before.Heap+64<<20)
+			testkit.Put(t, etcd.Client(), "/dubbo/mapping/"+greet.Interface, "good,again")
+			eventually(t, func() string { return fmt.Sprintf("%+v, it was %+v", after, before) }, func() bool {
+				after = running.usage()
+				return after.Goroutines < before.Goroutines+50
+			})
 			for _, process := range []*process{p, running, late, again} {
 				log, err := os.ReadFile(process.log())
 				require.NoError(t, err)

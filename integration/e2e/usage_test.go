@@ -9,6 +9,8 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // usage is what a process holds at a moment. What the connections of Triple hold
@@ -16,8 +18,9 @@ import (
 // (clientManager.close of its protocol/triple does nothing in v3.3.2).
 type usage struct {
 	Goroutines int
-	Sockets    int    // open, also those that listen; none where there is no /proc
-	Heap       uint64 // bytes of it that are in use
+	Sockets    int           // open, also those that listen; none where there is no /proc
+	Heap       uint64        // bytes of it that are in use
+	CPU        time.Duration // that the process has used since it started
 }
 
 // usageNow returns what this process holds. It collects the garbage first.
@@ -31,7 +34,14 @@ func usageNow() usage {
 			triple += n
 		}
 	}
-	return usage{Goroutines: runtime.NumGoroutine() - triple, Sockets: max(0, sockets()-triple), Heap: memory.HeapAlloc}
+	var used syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	return usage{
+		Goroutines: runtime.NumGoroutine() - triple,
+		Sockets:    max(0, sockets()-triple),
+		Heap:       memory.HeapAlloc,
+		CPU:        time.Duration(used.Utime.Nano() + used.Stime.Nano()),
+	}
 }
 
 // stacks returns how many goroutines are where.
