@@ -1,5 +1,5 @@
 # Three modules: "." is what users get, the other two keep what only tests and
-# samples need out of it. go.work joins them; tools/ holds the linter.
+# samples need out of it. go.work joins them; tools/ holds what looks at the code.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -22,6 +22,7 @@ PACKAGES = $$(for module in $(MODULES); do \
 	if find $$module -name '*.go' -print -quit | grep -q .; then echo ./$$module/...; fi; done)
 
 GOLANGCI = go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
+GOVULNCHECK = go tool -modfile=$(CURDIR)/tools/go.mod govulncheck
 
 .PHONY: test
 test: test-alone etcd ## all tests with the race detector
@@ -44,6 +45,14 @@ etcd: ## build the etcd server that the tests run, unless it is cached
 .PHONY: lint
 lint: ## golangci-lint in all modules
 	@$(call in-modules,$(GOLANGCI) run ./...)
+
+.PHONY: vulncheck
+vulncheck: ## known vulnerabilities in what users get; skips where the database cannot be reached
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	if GOWORK=off $(GOVULNCHECK) ./... >"$$log" 2>&1; then cat "$$log"; \
+	elif grep -q '^govulncheck: fetching vulnerabilities: ' "$$log"; then \
+		echo "SKIPPED: the database of vulnerabilities at vuln.go.dev cannot be reached, nothing was checked:"; tail -n 1 "$$log"; \
+	else cat "$$log"; exit 1; fi
 
 .PHONY: fmt
 fmt: ## format all files
@@ -83,10 +92,10 @@ interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
-	@{ grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . || true; } | sed 's/func //' | while IFS=: read -r file target; do \
+	@{ grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . || true; } | sed 's/func //' | { failed=; while IFS=: read -r file target; do \
 		echo "==> $$target"; \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; \
-	done
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)" </dev/null || failed+=" $$target"; \
+	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi; }
 
 .PHONY: help
 help: ## list the targets

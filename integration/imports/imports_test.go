@@ -6,8 +6,11 @@
 package imports_test
 
 import (
+	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +58,62 @@ func TestDubboGosOwnExtensionsAreCertainToBeSetFirst(t *testing.T) {
 		"dubbo.apache.org/dubbo-go/v3/metadata/report/etcd",
 		"dubbo.apache.org/dubbo-go/v3/registry/etcdv3",
 	}, "what this registry imports")
+}
+
+// What a program links because of this registry, beyond what it would link with all
+// of dubbo-go, is what its users have to trust, and to have the licences of.
+func TestCONTRIBUTINGListsWhatReachesAUsersBuild(t *testing.T) {
+	page, err := os.ReadFile("../../CONTRIBUTING.md")
+	require.NoError(t, err)
+	_, table, ok := strings.Cut(string(page), "## What reaches a user's build")
+	require.True(t, ok, "CONTRIBUTING.md has a section of that name")
+	table, _, _ = strings.Cut(table, "\n## ")
+	var listed []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
+		listed = append(listed, row[1])
+	}
+	const framework, own = "dubbo.apache.org/dubbo-go/v3", "github.com/dubbo-go-contrib/registry-etcdv3"
+	known := required(t, framework)
+	more := slices.DeleteFunc(linked(t, "./after"), func(module string) bool {
+		return module == framework || module == own || strings.HasPrefix(module, own+"/") || slices.Contains(known, module)
+	})
+	assert.Equal(t, more, listed, "CONTRIBUTING.md, What reaches a user's build, has the modules that dubbo-go's own go.mod does not require, sorted: "+
+		"add what is new with its licence, or do without it; take out what is gone")
+}
+
+// linked returns the modules of which a program has packages, sorted. The build list
+// is that of the tests: versions may be newer than a user's, names are the same.
+func linked(t *testing.T, program string) []string {
+	t.Helper()
+	output := golang(t, "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", program)
+	return slices.Compact(slices.Sorted(strings.FieldsSeq(output)))
+}
+
+// required returns what the go.mod of a module requires: all that its packages are
+// built of.
+func required(t *testing.T, module string) []string {
+	t.Helper()
+	file := strings.TrimSpace(golang(t, "list", "-m", "-f", "{{.GoMod}}", module))
+	var content struct{ Require []struct{ Path string } }
+	require.NoError(t, json.Unmarshal([]byte(golang(t, "mod", "edit", "-json", file)), &content))
+	var modules []string
+	for _, r := range content.Require {
+		modules = append(modules, r.Path)
+	}
+	require.NotEmpty(t, modules)
+	return modules
+}
+
+// golang returns what the go command prints, without a network.
+func golang(t *testing.T, args ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", args...)
+	command.Env = append(os.Environ(), "GOWORK=off", "GOPROXY=off")
+	var stderr strings.Builder
+	command.Stderr = &stderr
+	output, err := command.Output()
+	require.NoError(t, err, "go %s:\n%s", strings.Join(args, " "), &stderr)
+	return string(output)
 }
 
 // build builds the programs, and returns the directory that they are in.

@@ -17,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/stats"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -39,6 +40,9 @@ const (
 	askSpread = 500 * time.Millisecond
 	// askPause is the least time between two questions.
 	askPause = time.Second
+	// maxAdvertised is how many addresses of members are used: each is dialled again
+	// and again.
+	maxAdvertised = 100
 	// askAgain is when to ask once more: a member may be removed first, and its
 	// successor added later.
 	askAgain = time.Minute
@@ -92,7 +96,8 @@ func (m *members) ask(ctx context.Context, client *clientv3.Client) error {
 
 // merge adds to the endpoints those that members advertise. "localhost", which
 // is etcd's default, is another machine here than there, and may be another
-// etcd: it is left out, unless etcd is on this machine anyhow.
+// etcd: it is left out, unless etcd is on this machine anyhow. So is what cannot be
+// dialled, and what is more than a cluster has.
 func merge(configured []string, members []*etcdserverpb.Member) []string {
 	endpoints := slices.Clone(configured)
 	local := slices.ContainsFunc(configured, isLocal)
@@ -102,10 +107,14 @@ func merge(configured []string, members []*etcdserverpb.Member) []string {
 		}
 		for _, advertised := range member.ClientURLs {
 			u, err := url.Parse(advertised)
-			if err != nil || u.Port() == "" || slices.Contains(endpoints, u.Host) || isLocal(u.Host) && !local {
+			if err != nil || !sane.IsHost(u.Hostname()) || !sane.IsPort(u.Port()) {
 				continue
 			}
-			endpoints = append(endpoints, u.Host)
+			endpoint := net.JoinHostPort(u.Hostname(), u.Port())
+			if slices.Contains(endpoints, endpoint) || isLocal(endpoint) && !local || len(endpoints) >= len(configured)+maxAdvertised {
+				continue
+			}
+			endpoints = append(endpoints, endpoint)
 		}
 	}
 	return endpoints

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -51,9 +52,23 @@ func TestAdvertisedEndpointsAreAddedToTheConfigured(t *testing.T) {
 			[]*etcdserverpb.Member{member("unix:///var/run/etcd.sock", "http://10.0.0.2", "://", "")},
 			[]string{"10.0.0.1:2379"},
 		},
+		"what cannot be dialled": {
+			[]string{"10.0.0.1:2379"},
+			[]*etcdserverpb.Member{member("http://:2379", "http://10.0.0.2:0", "http://10.0.0.2:99999", "http://a,b:1", "http://\u202e:1")},
+			[]string{"10.0.0.1:2379"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, c.want, merge(c.configured, c.members))
 		})
 	}
+}
+
+func TestMoreEndpointsThanAClusterHasAreNotUsed(t *testing.T) {
+	urls := make([]string, 10_000)
+	for i := range urls {
+		urls[i] = fmt.Sprintf("http://etcd-%d:2379", i)
+	}
+	endpoints := merge([]string{"10.0.0.1:2379"}, []*etcdserverpb.Member{{ClientURLs: urls}})
+	assert.Len(t, endpoints, 1+maxAdvertised)
 }

@@ -40,7 +40,7 @@ type server struct {
 }
 
 // serve starts a server, which ends with the test.
-func serve(t *testing.T, s *server, opts ...grpc.ServerOption) *server {
+func serve(t testing.TB, s *server, opts ...grpc.ServerOption) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func serve(t *testing.T, s *server, opts ...grpc.ServerOption) *server {
 	return s
 }
 
-func (s *server) serveOn(t *testing.T, l net.Listener, opts ...grpc.ServerOption) {
+func (s *server) serveOn(t testing.TB, l net.Listener, opts ...grpc.ServerOption) {
 	s.grpc = grpc.NewServer(opts...)
 	etcdserverpb.RegisterKVServer(s.grpc, s)
 	etcdserverpb.RegisterAuthServer(s.grpc, s)

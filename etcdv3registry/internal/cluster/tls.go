@@ -91,6 +91,11 @@ func (t TLS) certificate() (tls.Certificate, error) {
 	if err != nil {
 		return cert, fmt.Errorf("tls-cert-file and tls-key-file: %w", err)
 	}
+	if cert.Leaf == nil { // GODEBUG=x509keypairleaf=0
+		if cert.Leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
+			return cert, fmt.Errorf("tls-cert-file: %w", err)
+		}
+	}
 	switch now := time.Now(); {
 	case now.After(cert.Leaf.NotAfter):
 		err = fmt.Errorf("tls-cert-file: the certificate has expired on %v", cert.Leaf.NotAfter.Format(time.DateTime))

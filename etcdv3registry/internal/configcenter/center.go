@@ -41,6 +41,7 @@ type Center struct {
 	cluster *cluster.User
 	reads   reads
 	scripts sync.Once // the log was told that they are not let through
+	refused refusals
 
 	mu        sync.Mutex // guards what follows
 	parser    parser.ConfigurationParser
@@ -180,10 +181,7 @@ func (c *Center) read(path string, timeout time.Duration) (value string, err err
 		}
 		return err
 	})
-	if isNothing(value) || !c.lets(path) {
-		value = ""
-	}
-	return value, err
+	return c.told(path, value), err
 }
 
 func (c *Center) write(key, group, what string, f func(context.Context, *clientv3.Client, string) error) error {

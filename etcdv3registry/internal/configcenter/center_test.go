@@ -35,7 +35,11 @@ func with(t *testing.T, test func(*testing.T, *etcdfake.Etcd, *Center)) {
 	})
 }
 
-const rules = "/dubbo/config/dubbo/shop.condition-router"
+const (
+	rules = "/dubbo/config/dubbo/shop.condition-router"
+	on    = "configVersion: v3.0\nforce: false\nenabled: true"
+	off   = "configVersion: v3.0\nforce: false\nenabled: false"
+)
 
 func group(name string) config_center.Option { return config_center.WithGroup(name) }
 
@@ -57,11 +61,11 @@ func (l *heard) since() []string {
 
 func TestConfigurationsAreKeysBelowTheirGroup(t *testing.T) {
 	with(t, func(t *testing.T, e *etcdfake.Etcd, c *Center) {
-		e.Put(rules, "enabled: true")
+		e.Put(rules, on)
 		for _, get := range []func(string, ...config_center.Option) (string, error){c.GetProperties, c.GetRule, c.GetInternalProperty} {
 			value, err := get("shop.condition-router", group("dubbo"))
 			require.NoError(t, err)
-			assert.Equal(t, "enabled: true", value)
+			assert.Equal(t, on, value)
 			value, err = get("nothing", group("dubbo"))
 			require.NoError(t, err)
 			assert.Empty(t, value)
@@ -89,11 +93,11 @@ func TestListenerHearsOfItsKeyUntilItIsRemoved(t *testing.T) {
 		c.AddListener("shop.condition-router", l, group("dubbo"))
 		c.AddListener("shop.condition-router", l, group("dubbo"))
 		assert.Empty(t, l.since())
-		e.Put(rules, "enabled: true")
-		assert.Equal(t, []string{remoting.EventType(remoting.EventTypeAdd).String() + " shop.condition-router enabled: true"}, l.since())
-		e.Put(rules, "enabled: true")
+		e.Put(rules, on)
+		assert.Equal(t, []string{remoting.EventType(remoting.EventTypeAdd).String() + " shop.condition-router " + on}, l.since())
+		e.Put(rules, on)
 		assert.Empty(t, l.since(), "it is what it was")
-		e.Put(rules, "enabled: false")
+		e.Put(rules, off)
 		assert.Len(t, l.since(), 1)
 		e.Put(rules+"-of-another", "")
 		assert.Empty(t, l.since())
@@ -101,7 +105,7 @@ func TestListenerHearsOfItsKeyUntilItIsRemoved(t *testing.T) {
 		assert.Len(t, l.since(), 1)
 		c.RemoveListener("shop.condition-router", l, group("dubbo"))
 		c.RemoveListener("shop.condition-router", l, group("dubbo"))
-		e.Put(rules, "enabled: true")
+		e.Put(rules, on)
 		assert.Empty(t, l.since())
 		assert.Zero(t, e.Watches())
 	})
@@ -109,14 +113,14 @@ func TestListenerHearsOfItsKeyUntilItIsRemoved(t *testing.T) {
 
 func TestWhileEtcdIsAwayARuleIsWhatAListenerWasTold(t *testing.T) {
 	with(t, func(t *testing.T, e *etcdfake.Etcd, c *Center) {
-		e.Put(rules, "enabled: true")
+		e.Put(rules, on)
 		l := &heard{}
 		c.AddListener("shop.condition-router", l, group("dubbo"))
 		require.Len(t, l.since(), 1)
 		e.Away(true)
 		value, err := c.GetRule("shop.condition-router", group("dubbo"))
 		require.NoError(t, err)
-		assert.Equal(t, "enabled: true", value)
+		assert.Equal(t, on, value)
 		_, err = c.GetRule("another", group("dubbo"))
 		assert.ErrorContains(t, err, "connection refused")
 		_, err = c.GetProperties("another", group("dubbo"))
@@ -135,7 +139,7 @@ func TestClosedCenterIsOfNoUse(t *testing.T) {
 		_, err := c.GetRule("shop.condition-router", group("dubbo"))
 		assert.Error(t, err)
 		c.AddListener("shop.condition-router", l, group("dubbo"))
-		e.Put(rules, "enabled: true")
+		e.Put(rules, on)
 		assert.Empty(t, l.since())
 	})
 }

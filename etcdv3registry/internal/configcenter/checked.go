@@ -5,6 +5,7 @@ package configcenter
 import (
 	"errors"
 	"strings"
+	"sync"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
@@ -23,6 +24,9 @@ func (c checked) ParseToUrls(content string) ([]*common.URL, error) {
 	if len(content) > maxRule {
 		return nil, errors.New("the rule is too large")
 	}
+	if err := checkOverrides(content); err != nil {
+		return nil, err
+	}
 	urls, err := c.ConfigurationParser.ParseToUrls(content)
 	for _, u := range urls {
 		var left sane.ParametersError
@@ -35,6 +39,51 @@ func (c checked) ParseToUrls(content string) ([]*common.URL, error) {
 
 // maxRule is how many bytes an override may have.
 const maxRule = 1 << 20
+
+// refusals are the rules that are not told, by key, so that the log has a line for
+// each of them once. The zero value is ready.
+type refusals struct {
+	mu    sync.Mutex // guards rules
+	rules map[string]string
+}
+
+// changed notes whether a rule is refused, and reports whether that is new.
+func (r *refusals) changed(path, rule string, refused bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, known := r.rules[path]
+	switch {
+	case !refused:
+		delete(r.rules, path)
+		return false
+	case known && before == rule:
+		return false
+	case r.rules == nil:
+		r.rules = map[string]string{}
+	}
+	r.rules[path] = rule
+	return true
+}
+
+// told returns a rule or a configuration as the framework is told of it; "" if there
+// is none, or if it may not be told.
+func (c *Center) told(path, value string) string {
+	if isNothing(value) {
+		c.refused.changed(path, value, false)
+		return ""
+	}
+	if !c.lets(path) {
+		return ""
+	}
+	told, err := usable(path, value)
+	if c.refused.changed(path, value, err != nil) {
+		logger.Warnf("[etcdv3] the rule %s is not used: %v", redact.Key(path), err)
+	}
+	if err != nil {
+		return ""
+	}
+	return told
+}
 
 // lets reports whether a rule may be told. Those for the script router are programs
 // in JavaScript, which the framework runs in each call, without any limit: whoever

@@ -165,8 +165,8 @@ func (s *subscription) tell(state follower.State) {
 
 // valueIn is what a listener is told; nothing is "".
 func (c *Center) valueIn(path string, state follower.State) string {
-	if !state.Exists || isNothing(state.Value) || !c.lets(path) {
-		return ""
+	if !state.Exists {
+		state.Value = ""
 	}
-	return state.Value
+	return c.told(path, state.Value)
 }

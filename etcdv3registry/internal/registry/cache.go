@@ -222,23 +222,38 @@ func (l *cachedList) end() {
 	}
 }
 
+// space separates URLs in the file.
+const space = " \t\r\n\f\v"
+
 // cachedURL is the URL of a key as it stands in the file: decoded, as Java
-// writes it, with the category that only the key has. One that holds white
-// space, which separates URLs there, stays encoded.
+// writes it, with the category that only the key has. One that holds white space
+// stays encoded, as does one that says to be of another category than its key.
 func cachedURL(root, key string) string {
 	category, encoded, _ := layout.Split(root, key)
 	raw, err := url.QueryUnescape(encoded)
-	if err != nil || strings.ContainsAny(raw, " \t\r\n\f\v") {
-		return category + "/" + encoded
+	if err == nil && strings.ContainsAny(encoded, space) {
+		encoded = layout.Encode(raw)
 	}
-	if category != layout.Providers && !strings.Contains(raw, constant.CategoryKey+"=") {
+	asItIs := category + "/" + encoded
+	if err != nil || strings.ContainsAny(raw, space) {
+		return asItIs
+	}
+	if !isSavedAs(category, raw) {
 		separator := "?"
 		if strings.Contains(raw, "?") {
 			separator = "&"
 		}
 		raw += separator + constant.CategoryKey + "=" + category
 	}
+	if !isSavedAs(category, raw) {
+		return asItIs
+	}
 	return raw
+}
+
+// isSavedAs reports whether a URL in the file is read as one of a category.
+func isSavedAs(category, cached string) bool {
+	return strings.HasPrefix(cachedSegment(cached), category+"/")
 }
 
 // cachedSegment is cachedURL's inverse: the category and the last segment of

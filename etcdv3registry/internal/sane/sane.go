@@ -61,8 +61,8 @@ func hasProtocol(protocol string) bool {
 
 // IsPort reports whether a port can be connected to.
 func IsPort(port string) bool {
-	n, err := strconv.Atoi(port)
-	return err == nil && n > 0 && n <= 65535
+	n, err := strconv.ParseUint(port, 10, 16) // which takes no sign
+	return err == nil && n > 0
 }
 
 // IsHost reports whether a host can be connected to from elsewhere: a name, or an
@@ -72,6 +72,7 @@ func IsHost(host string) bool {
 		return false
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
+		a = a.Unmap() // ::ffff:0.0.0.0 is every interface, too
 		return !a.IsUnspecified() && !a.IsMulticast() && isName(a.Zone(), true)
 	}
 	return isName(host, false)

@@ -3,12 +3,16 @@
 package servicediscovery
 
 import (
+	"encoding/json"
 	"testing"
 
+	"dubbo.apache.org/dubbo-go/v3/metadata/info"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
 // FuzzInstance reads what others wrote, and reads again what is made of it.
@@ -61,5 +65,52 @@ func FuzzCacheWord(f *testing.F) {
 		_, last := layout.SplitInstance("/" + address)
 		require.Equal(t, last, again)
 		require.Equal(t, value, same)
+	})
+}
+
+// FuzzService has what an instance and its metadata say be called: JSON that others
+// wrote, twice.
+func FuzzService(f *testing.F) {
+	const services = `{"services":{"org.example.Greeter:tri":{"name":"org.example.Greeter","protocol":"tri","params":{"methods":"Greet","weight":"100"}}}}`
+	for _, instance := range []string{
+		`{"host":"10.0.0.1","port":20000,"weight":-9223372036854775808,"tag":"gray\n2026-01-01 FORGED"}`,
+		`{"host":"10.0.0.1","port":20000,"metadata":{"dubbo.endpoints":"[{\"port\":20000,\"protocol\":\"tri\"},{\"port\":-1,\"protocol\":\"tri\"},null]","environment":"a\nb"}}`,
+		`{"host":"10.0.0.1","port":20000,"metadata":{"dubbo.endpoints":"x\n2026-01-01 FORGED"}}`,
+		`{"host":"10.0.0.1","port":20000,"weight":9223372036854775807,"metadata":{"dubbo.endpoints":"[{\"port\":99999999999}]"}}`,
+	} {
+		f.Add(instance, services)
+	}
+	for _, metadata := range []string{
+		`{"services":{"a":null,"b":{}}}`, `{"services":{"a":{"name":"a\nb","protocol":"evil","path":"/x","params":{"loadbalance":"evil","a\nb":"c","timestamp":"x"}}}}`, `null`,
+	} {
+		f.Add(`{"host":"10.0.0.1","port":20000}`, metadata)
+	}
+	log := logtest.Record(f)
+	f.Fuzz(func(t *testing.T, encoded, metadata string) {
+		defer func() {
+			for _, line := range log.Take() {
+				require.NotContains(t, line, "\n2026-01-01 FORGED", "what the framework logs")
+			}
+		}()
+		got := decode("/services/greeter/10.0.0.1:20000", []byte(encoded)).(*found)
+		var meta info.MetadataInfo
+		if got.err != nil || json.Unmarshal([]byte(metadata), &meta) != nil {
+			return
+		}
+		services, left := servicesOf(&meta)
+		if left != nil {
+			require.True(t, sane.IsPlain(left.Error()), "%q", left)
+		}
+		p := NewProvider(got.instance, 7, services)
+		require.LessOrEqual(t, len(p.others()), len(encoded))
+		for key, service := range services {
+			urls := append(p.URLs(key, 7, func(string) bool { return false }), incarnationOf(got.instance, 7).ToURLs(service)...)
+			for _, u := range urls {
+				require.NoError(t, sane.Provider(u))
+				require.NoError(t, sane.Parameters(u.Clone()), "%v", u)
+				require.Equal(t, "10.0.0.1", u.Ip, "an instance is at its own address")
+				require.NotEmpty(t, u.GetCacheInvokerMapKey())
+			}
+		}
 	})
 }

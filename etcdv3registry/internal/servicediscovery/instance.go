@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
@@ -124,6 +126,14 @@ func parse(key string, encoded []byte) (*registry.DefaultServiceInstance, error)
 		Address:     v.Address,
 		GroupName:   v.GroupName,
 		Tag:         v.Tag,
+	}
+	// The framework logs these as they are, and makes parameters of them.
+	maps.DeleteFunc(instance.Metadata, func(name, value string) bool { return !sane.IsPlain(name) || !sane.IsPlain(value) })
+	if !sane.IsPlain(instance.Tag) {
+		instance.Tag = ""
+	}
+	if !sane.ProviderParameter(constant.WeightKey, strconv.FormatInt(instance.Weight, 10)) {
+		instance.Weight = 0 // it is not said; the sum of larger ones is no number
 	}
 	if instance.ServiceName == "" {
 		instance.ServiceName = application
