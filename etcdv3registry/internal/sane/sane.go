@@ -52,11 +52,12 @@ var notCalled = []string{constant.RegistryProtocol, constant.RegistryKey, "filte
 // hasProtocol reports whether this process can call by a protocol. One that has none
 // at all calls nobody, it only looks: to it all are the same.
 func hasProtocol(protocol string) bool {
-	names := slices.DeleteFunc(extension.GetAllProtocolNames(), func(name string) bool { return slices.Contains(notCalled, name) })
-	if len(names) == 0 {
-		return protocol != constant.EmptyProtocol
+	names := extension.GetAllProtocolNames()
+	if slices.Contains(names, protocol) {
+		return !slices.Contains(notCalled, protocol)
 	}
-	return slices.Contains(names, protocol)
+	callsNobody := !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(notCalled, name) })
+	return callsNobody && protocol != constant.EmptyProtocol
 }
 
 // IsPort reports whether a port can be connected to.

@@ -75,6 +75,7 @@ func FuzzService(f *testing.F) {
 	for _, instance := range []string{
 		`{"host":"10.0.0.1","port":20000,"weight":-9223372036854775808,"tag":"gray\n2026-01-01 FORGED"}`,
 		`{"host":"10.0.0.1","port":20000,"metadata":{"dubbo.endpoints":"[{\"port\":20000,\"protocol\":\"tri\"},{\"port\":-1,\"protocol\":\"tri\"},null]","environment":"a\nb"}}`,
+		`{"host":"10.0.0.1","port":20000,"id":"a\n2026-01-01 FORGED","metadata":{"own":"two\nlines"}}`,
 		`{"host":"10.0.0.1","port":20000,"metadata":{"dubbo.endpoints":"x\n2026-01-01 FORGED"}}`,
 		`{"host":"10.0.0.1","port":20000,"weight":9223372036854775807,"metadata":{"dubbo.endpoints":"[{\"port\":99999999999}]"}}`,
 	} {
@@ -101,6 +102,7 @@ func FuzzService(f *testing.F) {
 		if left != nil {
 			require.True(t, sane.IsPlain(left.Error()), "%q", left)
 		}
+		require.True(t, sane.IsPlain(got.instance.GetID()), "which the framework logs")
 		p := NewProvider(got.instance, 7, services)
 		require.LessOrEqual(t, len(p.others()), len(encoded))
 		for key, service := range services {

@@ -127,8 +127,11 @@ func parse(key string, encoded []byte) (*registry.DefaultServiceInstance, error)
 		GroupName:   v.GroupName,
 		Tag:         v.Tag,
 	}
-	// The framework logs these as they are, and makes parameters of them.
-	maps.DeleteFunc(instance.Metadata, func(name, value string) bool { return !sane.IsPlain(name) || !sane.IsPlain(value) })
+	maps.DeleteFunc(instance.Metadata, func(name, value string) bool { return isLogged(name) && !sane.IsPlain(value) })
+	var endpoints []*registry.Endpoint
+	if json.Unmarshal([]byte(instance.Metadata[constant.ServiceInstanceEndpoints]), &endpoints) != nil {
+		delete(instance.Metadata, constant.ServiceInstanceEndpoints) // or all of the instance is logged
+	}
 	if !sane.IsPlain(instance.Tag) {
 		instance.Tag = ""
 	}
@@ -138,10 +141,16 @@ func parse(key string, encoded []byte) (*registry.DefaultServiceInstance, error)
 	if instance.ServiceName == "" {
 		instance.ServiceName = application
 	}
-	if instance.ID == "" {
+	if instance.ID == "" || !sane.IsPlain(instance.ID) {
 		instance.ID = instance.Host + ":" + strconv.Itoa(instance.Port)
 	}
 	return instance, nil
+}
+
+// isLogged reports whether the framework reads an entry of the metadata, and so may
+// log it as it is. What else there is belongs to its owner.
+func isLogged(name string) bool {
+	return strings.HasPrefix(name, "dubbo.") || name == constant.EnvironmentKey
 }
 
 // said is the first of several values that was written; none: true.
