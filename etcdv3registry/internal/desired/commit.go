@@ -47,7 +47,10 @@ func (r *Reconciler) writeBatch(ctx context.Context) error {
 	err = r.commit(ctx, client, b)
 	switch {
 	case err == nil:
-		w.futile = 0
+		w.futile, w.notLetIn = 0, false
+		return nil
+	case retry.NotLetIn(err):
+		r.notLetIn(b, err)
 		return nil
 	case retry.LeaseLost(err):
 		r.leaseLost("etcd does not know it")
@@ -130,6 +133,24 @@ func (r *Reconciler) settle(b *batch) {
 	}
 }
 
+// notLetIn reports to all who wait for a batch that etcd does not know this user, or
+// not by this password: each key alone would be refused as well.
+func (r *Reconciler) notLetIn(b *batch, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err = fmt.Errorf("etcd does not let this process in: %w", err)
+	if !r.writer.notLetIn {
+		r.writer.notLetIn = true
+		logger.Errorf("[etcdv3] %v; nothing is written until it does (it is tried again), and the lease runs out", err)
+	}
+	for _, m := range b.merges {
+		r.refuseMergesLocked(m, err)
+	}
+	for i, key := range b.keys {
+		r.refuseLocked(b.entries[i], key, b.wanted[i], err)
+	}
+}
+
 // leaseRefused reports to those who wait for keys of a batch that need a lease
 // that etcd refuses one.
 func (r *Reconciler) leaseRefused(b *batch, err error) {
@@ -201,7 +222,7 @@ func grant(right, key string, err error) string {
 
 // refuseLocked reports to those who wait for a key that it was not written.
 func (r *Reconciler) refuseLocked(e *entry, key Key, wanted bool, err error) {
-	if !e.refused && !key.Optional {
+	if !e.refused && !key.Optional && !r.writer.notLetIn {
 		logger.Errorf("[etcdv3] %v; it is tried again from time to time", err)
 	}
 	if wanted && key.Merge == nil {

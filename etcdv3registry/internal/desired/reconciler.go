@@ -90,6 +90,7 @@ type Reconciler struct {
 	resync    atomic.Bool   // set by Resync
 	wake      chan struct{} // something is queued
 	doubt     chan struct{} // Resync was called
+	denied    chan struct{} // LeaveLease was called
 	postponed chan struct{} // something is, by Postpone
 	done      chan struct{} // closed when the goroutine has ended
 
@@ -124,6 +125,7 @@ func New(cfg Config) *Reconciler {
 		cancel:    cancel,
 		wake:      make(chan struct{}, 1),
 		doubt:     make(chan struct{}, 1),
+		denied:    make(chan struct{}, 1),
 		postponed: make(chan struct{}, 1),
 		done:      make(chan struct{}),
 		entries:   map[string]*entry{},
@@ -297,6 +299,11 @@ func (r *Reconciler) Resync() {
 		r.signal(r.doubt)
 	}
 }
+
+// LeaveLease is called when etcd does not keep the lease alive any more, as the user
+// may not write one of its keys: the others would go with it. They are put under
+// another lease before that; what was the reason is left to the old one.
+func (r *Reconciler) LeaveLease() { r.signal(r.denied) }
 
 // Len is the number of keys that are desired.
 func (r *Reconciler) Len() int {
