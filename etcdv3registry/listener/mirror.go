@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -176,7 +177,7 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 					m.moved = true // if it is refused again, the stream's age is not the reason
 					return errMoved
 				}
-				return fmt.Errorf("watch %s: %w", m.prefix, err)
+				return fmt.Errorf("watch %s: %w%s", m.prefix, err, rights.ToPrefix(rights.Read, m.prefix, err))
 			}
 			m.moved = false
 			working()

@@ -41,20 +41,12 @@ func (h *Hub) fails(m *mirror, err error) {
 	switch {
 	case now == before:
 	case now == refused:
-		logger.Errorf("[etcdv3] etcd refuses to be read, listeners of %s are told nothing until it does not (it is tried again): %v%s", m.prefix, err, grantOf(m.prefix, err))
+		logger.Errorf("[etcdv3] etcd refuses to be read, listeners of %s are told nothing until it does not (it is tried again): %v", m.prefix, err)
 	case first && now == notLetIn:
 		logger.Errorf("[etcdv3] etcd does not let this process in, listeners of what has to be read (of %d prefix(es)) are told nothing until it does (it is tried again): %v", n, err)
 	case first:
 		logger.Warnf("[etcdv3] etcd cannot be watched, listeners of %d prefix(es) keep what they know and it is tried again: %v", n, err)
 	}
-}
-
-// grantOf says how the right to read a prefix is given, if that is what lacks.
-func grantOf(prefix string, err error) string {
-	if !retry.Denied(err) {
-		return ""
-	}
-	return " (the role of this user lacks a right: etcdctl role grant-permission ROLE read --prefix=true " + prefix + ")"
 }
 
 // works notes that a mirror follows etcd, or has ended.

@@ -41,6 +41,26 @@ func TestOtherKeysDoNotGoWithOneThatMayNotBeWrittenAnyMore(t *testing.T) {
 	})
 }
 
+// Keys of one kind are beside each other, or the right to the directory of one would
+// be one to those of others.
+func TestARightThatLacksIsThatToTheDirectoryOrToTheKeyAlone(t *testing.T) {
+	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+		e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("Txn", "") })
+		alone := wordOf(0, "shop")
+		alone.Name, alone.Alone = "/dubbo/mapping/org.a.Greeter", true
+		require.ErrorContains(t, wait(t, r.Put(alone)), "grant-permission ROLE readwrite /dubbo/mapping/org.a.Greeter)")
+		require.ErrorContains(t, wait(t, r.Put(numbered(1)[0])), "grant-permission ROLE readwrite --prefix=true /dubbo/greeter/providers/)")
+
+		log := logtest.Record(t)
+		e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("LeaseTimeToLive", "") })
+		r.Resync()
+		time.Sleep(ttl)
+		lines := log.Lines("cannot look whether")
+		require.Len(t, lines, 1)
+		assert.Contains(t, lines[0], "grant-permission ROLE read --prefix=true /dubbo/greeter/providers/)")
+	})
+}
+
 func TestALeaseThatIsLeftBeforeThereIsOneIsNothing(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		r.LeaveLease()

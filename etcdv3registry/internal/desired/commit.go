@@ -6,13 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/dubbogo/gost/log/logger"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -202,8 +201,8 @@ func (r *Reconciler) refused(ctx context.Context, client *clientv3.Client, b *ba
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	name := b.entries[0].key.Name
-	err = fmt.Errorf("etcd refuses key %s: %w%s", redact.Key(name), err, grant("readwrite", name, err))
+	key := b.entries[0].key
+	err = fmt.Errorf("etcd refuses key %s: %w%s", redact.Key(key.Name), err, key.lacks(rights.ReadWrite, err))
 	if b.merges != nil {
 		r.refuseMergesLocked(b.merges[0], err)
 		return nil
@@ -212,12 +211,13 @@ func (r *Reconciler) refused(ctx context.Context, client *clientv3.Client, b *ba
 	return nil
 }
 
-// grant says how a missing right is given; nothing for another error.
-func grant(right, key string, err error) string {
-	if !retry.Denied(err) {
-		return ""
+// lacks says how the right to write a key, or to read it, is given; nothing for
+// another error.
+func (k Key) lacks(right string, err error) string {
+	if k.Alone {
+		return rights.ToKey(right, k.Name, err)
 	}
-	return fmt.Sprintf(" (the role of this user lacks a right: etcdctl role grant-permission ROLE %s --prefix=true %s)", right, sane.Show(key[:strings.LastIndexByte(key, '/')+1]))
+	return rights.ToPrefix(right, rights.Directory(k.Name), err)
 }
 
 // refuseLocked reports to those who wait for a key that it was not written.

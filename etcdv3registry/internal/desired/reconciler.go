@@ -43,8 +43,11 @@ type Key struct {
 	// Optional keys are of use to those who look only: that etcd refuses one is not
 	// logged here.
 	Optional bool
+	// Alone is a key that its neighbours have nothing to do with: who may not write it
+	// needs the right to it alone, and not to its directory.
+	Alone bool
 	// Merge, unless nil, says what the key is to hold, as others write it as well.
-	// Such a key has none of the above but its name: it has no lease, and Delete
+	// Such a key has none of the above but Name and Alone: it has no lease, and Delete
 	// leaves it as it is. That it was put again has it looked at again, unless it
 	// was a moment ago, by Fresh.
 	Merge Merge
