@@ -72,6 +72,11 @@ func (f *Feed) Ready(ctx context.Context) error {
 	return nil
 }
 
+// refused reports whether etcd answers, and that one of the prefixes may not be read.
+func (f *Feed) refused() bool {
+	return slices.ContainsFunc(f.views, func(v *view) bool { return v.store.refused() })
+}
+
 // Changed receives a value when there is something to Take, and once after
 // the first listing, even if that was empty; of several prefixes, when all have
 // been listed.

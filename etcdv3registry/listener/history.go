@@ -52,21 +52,44 @@ func (h *Hub) Check() {
 	h.checking = true
 	h.goLocked(func() {
 		retry.Sleep(h.ctx, rand.N(checkSpread))
-		for prints, ok := h.nextCheck(); ok; prints, ok = h.nextCheck() {
-			h.compare(prints)
-		}
+		h.check()
 	})
 }
 
-func (h *Hub) nextCheck() (next []fingerprint, ok bool) {
+// check compares until nothing is left to compare. What etcd does not let this user
+// ask for is asked for again: to list it would be refused as well, and end a watch
+// that etcd still lets go on.
+func (h *Hub) check() {
+	var refused []fingerprint
+	schedule := h.cfg.Backoff.BackOff()
+	for {
+		all := h.nextCheck(len(refused) > 0)
+		switch {
+		case all != nil:
+		case len(refused) == 0 || !retry.Sleep(h.ctx, schedule.NextBackOff()):
+			return
+		default:
+			all, refused = refused, nil
+		}
+		for _, k := range h.compare(all) {
+			if !slices.ContainsFunc(refused, func(r fingerprint) bool { return r.mirror == k.mirror }) {
+				refused = append(refused, k)
+			}
+		}
+	}
+}
+
+// nextCheck returns what is to be compared next; nil: nothing, and the check ends
+// unless it goes on by itself.
+func (h *Hub) nextCheck(goesOn bool) (next []fingerprint) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.next) == 0 || h.ctx.Err() != nil {
-		h.checking, h.next = false, nil
-		return nil, false
+		h.checking, h.next = goesOn, nil
+		return nil
 	}
 	next, h.next = h.next[0], h.next[1:]
-	return next, true
+	return next
 }
 
 // fingerprint is what a store that is the same must have had under a prefix.
@@ -79,16 +102,19 @@ type fingerprint struct {
 	begun    int        // listings, then
 }
 
-// compare has everything listed again unless etcd is the store it was.
-func (h *Hub) compare(all []fingerprint) {
+// compare has everything listed again unless etcd is the store it was. It returns
+// what etcd does not let this user ask for.
+func (h *Hub) compare(all []fingerprint) (refused []fingerprint) {
 	var same bool
 	err := retry.Do(h.ctx, h.cfg.Backoff, func(ctx context.Context) (err error) {
-		same, err = h.sameHistory(ctx, all)
+		same, refused, err = h.sameHistory(ctx, all)
 		return err
 	})
 	switch {
 	case h.ctx.Err() != nil || err == nil && same:
-		return
+		return refused
+	case retry.NotLetIn(err):
+		return all
 	case err != nil:
 		logger.Warnf("[etcdv3] cannot find out whether etcd is still the store it was, listing %d prefix(es) again: %v", len(all), err)
 	default:
@@ -97,40 +123,46 @@ func (h *Hub) compare(all []fingerprint) {
 	for _, k := range all {
 		k.mirror.requestRelist(relist{fingerprint: k, otherStore: true})
 	}
+	return nil
 }
 
 // comparedAtOnce is how many prefixes are asked about one by one if etcd has
-// compacted the history of one of them.
+// compacted the history of one of them, or does not let this user ask for one.
 const comparedAtOnce = 40
 
 // sameHistory reports whether etcd had, at the revision up to which it was
 // followed, what was known then. A prefix of which that can not be told any more
 // is listed again, as its watch does when it hears of the compaction; one that
 // has been listed since is what etcd is now.
-func (h *Hub) sameHistory(ctx context.Context, all []fingerprint) (bool, error) {
-	all = slices.DeleteFunc(slices.Clone(all), func(k fingerprint) bool { return k.mirror.listedSince(k) })
+func (h *Hub) sameHistory(ctx context.Context, all []fingerprint) (same bool, refused []fingerprint, err error) {
+	all = slices.DeleteFunc(slices.Clone(all), func(k fingerprint) bool { return k.mirror.listedSince(k) || k.mirror.ctx.Err() != nil })
 	for some := range slices.Chunk(all, comparedAtOnce) {
 		same, err := h.sameUnder(ctx, some)
-		if retry.Compacted(err) {
-			same, err = h.sameWhereNotCompacted(ctx, some)
+		if retry.Compacted(err) || retry.Denied(err) {
+			var denied []fingerprint
+			same, denied, err = h.sameEach(ctx, some)
+			refused = append(refused, denied...)
 		}
 		if err != nil || !same {
-			return false, err
+			return false, nil, err
 		}
 	}
-	return true, nil
+	return true, refused, nil
 }
 
-func (h *Hub) sameWhereNotCompacted(ctx context.Context, some []fingerprint) (bool, error) {
+// sameEach asks about each by itself. Those that are refused say nothing.
+func (h *Hub) sameEach(ctx context.Context, some []fingerprint) (same bool, refused []fingerprint, err error) {
 	for _, k := range some {
 		switch same, err := h.sameUnder(ctx, []fingerprint{k}); {
 		case retry.Compacted(err):
 			k.mirror.requestRelist(relist{fingerprint: k})
+		case retry.Denied(err):
+			refused = append(refused, k)
 		case err != nil || !same:
-			return false, err
+			return false, nil, err
 		}
 	}
-	return true, nil
+	return true, refused, nil
 }
 
 // question is what a store that is the same answers in one way only.

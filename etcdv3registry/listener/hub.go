@@ -58,6 +58,7 @@ type Hub struct {
 	mu       sync.Mutex // guards what follows
 	mirrors  map[mirrored]*mirror
 	failing  map[*mirror]trouble // those that do not follow etcd
+	watching *stream             // that watches are created on
 	checking bool                // a Check is under way
 	next     [][]fingerprint     // what those after it are to compare
 }
@@ -83,11 +84,8 @@ func NewHub(cfg Config) *Hub {
 	if cfg.Backoff == nil {
 		cfg.Backoff = retry.Backoff(200*time.Millisecond, 5*time.Second)
 	}
-	// Without a leader a member only falls silent: the watch is to fail instead,
-	// and to go on at another member. The same context for all watches puts them
-	// on one stream.
-	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(context.Background()))
-	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[mirrored]*mirror{}, failing: map[*mirror]trouble{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[mirrored]*mirror{}, failing: map[*mirror]trouble{}, watching: newStream(ctx, 0)}
 	h.SetSession(cfg.Session)
 	return h
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -32,7 +33,7 @@ func (m *mirror) list(client *clientv3.Client) error {
 		page, err = m.page(client, l.next, end, revision)
 	}
 	if err != nil {
-		return fmt.Errorf("list %s: %w", m.prefix, err)
+		return fmt.Errorf("list %s: %w%s", m.prefix, err, rights.ToPrefix(rights.Read, m.prefix, err))
 	}
 	m.pageSize = min(2*m.pageSize, m.hub.cfg.PageSize)
 	m.replace(l.keys, revision, m.otherStore)

@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -47,6 +48,7 @@ type mirror struct {
 	together   *snapshot        // that the first listing is of; nil: it was tried
 	patient    <-chan time.Time // when what the other store had is dropped
 	over       bool             // there is more than the limits allow
+	moved      bool             // to another stream, on which etcd has not answered yet
 
 	progressed bool      // follow has brought something new
 	watched    time.Time // when follow began
@@ -94,6 +96,7 @@ func (m *mirror) run() {
 		switch {
 		case errors.Is(err, errRelist):
 			wait = rand.N(relistSpread) // every process that watches this etcd does the same now
+		case errors.Is(err, errMoved): // at once
 		case retry.Compacted(err):
 			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
 			m.setStale()
@@ -144,8 +147,9 @@ func (m *mirror) follow(working func()) error {
 func (m *mirror) watch(client *clientv3.Client, working func()) error {
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
+	on := m.hub.stream()
 	created := make(chan clientv3.WatchChan, 1)
-	m.hub.goUntilClose(func() { created <- m.create(ctx, client) })
+	m.hub.goUntilClose(func() { created <- m.create(ctx, client, on) })
 	var events clientv3.WatchChan
 	for {
 		select {
@@ -158,6 +162,8 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 			m.otherStore = m.otherStore || r.otherStore
 			m.setStale()
 			return errRelist
+		case <-on.over:
+			return errMoved
 		case <-m.patient:
 			m.patient = nil
 			m.dropRetained()
@@ -167,8 +173,13 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 				return fmt.Errorf("watch %s: %w", m.prefix, errWatchEnded)
 			}
 			if err := response.Err(); err != nil {
-				return fmt.Errorf("watch %s: %w", m.prefix, err)
+				if m.hub.moves(on, err) && !m.moved {
+					m.moved = true // if it is refused again, the stream's age is not the reason
+					return errMoved
+				}
+				return fmt.Errorf("watch %s: %w%s", m.prefix, err, rights.ToPrefix(rights.Read, m.prefix, err))
 			}
+			m.moved = false
 			working()
 			if response.IsProgressNotify() {
 				m.progressed = true
@@ -217,13 +228,13 @@ func (m *mirror) hasRoom() bool {
 	return !m.hub.cfg.exceeded(keys+keys/8, bytes+bytes/8)
 }
 
-// create returns a watch, when etcd has it; it ends with ctx.
+// create returns a watch on a stream, when etcd has it; it ends with ctx.
 //
 // A watch of which the context ends while it is being created is one that etcd
 // keeps and that its client has forgotten: it is cancelled when it has been
 // created, however long that takes.
-func (m *mirror) create(ctx context.Context, client *clientv3.Client) clientv3.WatchChan {
-	watching, cancel := context.WithCancel(m.hub.ctx)
+func (m *mirror) create(ctx context.Context, client *clientv3.Client, on *stream) clientv3.WatchChan {
+	watching, cancel := context.WithCancel(on.ctx)
 	events := client.Watch(watching, m.prefix, clientv3.WithPrefix(), clientv3.WithRev(m.revision()+1),
 		clientv3.WithFragment(), clientv3.WithCreatedNotify(), clientv3.WithProgressNotify()) // returns when it has been created
 	context.AfterFunc(ctx, cancel)

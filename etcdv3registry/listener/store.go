@@ -265,6 +265,13 @@ func (s *store) ready(ctx context.Context) error {
 	}
 }
 
+// refused reports whether the store is not followed for a reason that cannot pass.
+func (s *store) refused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err != nil && !retry.CanPass(s.err)
+}
+
 // warnOnce reports true the first time it is asked about a key that exists.
 func (s *store) warnOnce(key string) bool {
 	s.mu.Lock()

@@ -86,8 +86,8 @@ func (s *Subscription) Load(ctx context.Context) error {
 	return nil
 }
 
-// LoadCached delivers what the cache has, if nothing has been delivered yet,
-// and reports whether it had something. What etcd has, when it answers, is
+// LoadCached delivers what the cache has, if nothing has been delivered yet, and
+// etcd does not refuse to be read, and reports whether it had something. What etcd has, when it answers, is
 // delivered as the difference to it.
 func (s *Subscription) LoadCached() bool { return s.worker.Cached() }
 
@@ -109,7 +109,7 @@ func (s *Subscription) Close() { s.worker.Close() }
 
 // loadCached tells the listener what the cache has, if anything.
 func (s *Subscription) loadCached() bool {
-	if s.view.Cache == nil {
+	if s.view.Cache == nil || s.feed.refused() {
 		return false
 	}
 	keys, ok := s.view.Cache.Load()

@@ -60,6 +60,19 @@ func LeaseLost(err error) bool { return is(err, rpctypes.ErrLeaseNotFound) }
 // Denied reports whether the user lacks the right to do what it was refused.
 func Denied(err error) bool { return is(err, rpctypes.ErrPermissionDenied) }
 
+// NotLetIn reports whether etcd refused the user, whatever was asked for: the password
+// is wrong, or there is no user.
+func NotLetIn(err error) bool {
+	return is(err, rpctypes.ErrAuthFailed) || is(err, rpctypes.ErrUserEmpty)
+}
+
+// TokenRefused reports whether the token of the request is none, or none any more,
+// to etcd: it expired, or users, passwords or roles were changed since. Requests are
+// sent again with another one by etcd's client, streams are not.
+func TokenRefused(err error) bool {
+	return is(err, rpctypes.ErrInvalidAuthToken) || is(err, rpctypes.ErrAuthOldRevision) || is(err, rpctypes.ErrUserEmpty)
+}
+
 // Compacted reports whether the revision asked for is no longer in etcd's
 // history: the caller has to list again.
 func Compacted(err error) bool { return is(err, rpctypes.ErrCompacted) }
@@ -67,14 +80,33 @@ func Compacted(err error) bool { return is(err, rpctypes.ErrCompacted) }
 // is compares by etcd's message, which is the same on both sides of the wire:
 // an error of the client is an EtcdError, one out of a stream a bare status.
 func is(err error, target error) bool {
-	return errors.Is(err, target) || errors.Is(rpctypes.Error(err), target)
+	return errors.Is(err, target) || errors.Is(rpctypes.Error(err), target) || errors.Is(whyCancelled(err), target)
+}
+
+// whyCancelled is the reason that etcd gave for not creating a watch, or ending it:
+// its client makes an error of the text alone, which is of no kind. Nil: it is
+// another error.
+func whyCancelled(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := status.FromError(err); ok {
+		return nil
+	}
+	text := err.Error()
+	_, reason, _ := strings.Cut(text[max(0, strings.LastIndex(text, "rpc error: code = ")):], " desc = ")
+	var etcd rpctypes.EtcdError
+	if errors.As(rpctypes.Error(status.Error(codes.Unknown, reason)), &etcd) {
+		return etcd
+	}
+	return nil
 }
 
 // code finds the gRPC code in err, wrapped or not. An error that has none did
 // not come from etcd (a broken pipe, a resolver): codes.Unknown.
 func code(err error) codes.Code {
 	var etcd rpctypes.EtcdError
-	if errors.As(err, &etcd) {
+	if errors.As(err, &etcd) || errors.As(whyCancelled(err), &etcd) {
 		return etcd.Code()
 	}
 	return status.Code(err)

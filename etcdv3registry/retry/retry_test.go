@@ -142,6 +142,12 @@ func TestCanPass(t *testing.T) {
 		{rpctypes.ErrCompacted, false},
 		{status.Error(codes.Unimplemented, "unknown service"), false},
 		{status.Error(codes.Unauthenticated, "who are you"), false},
+		// What etcd's client makes of a watch that etcd does not create.
+		{fmt.Errorf("watch: %w", errors.New(rpctypes.ErrGRPCPermissionDenied.Error())), false},
+		{fmt.Errorf("watch: %w", errors.New(rpctypes.ErrGRPCUserEmpty.Error())), false},
+		{fmt.Errorf("watch: %w", errors.New(rpctypes.ErrGRPCInvalidAuthToken.Error())), true},
+		{errors.New("rpc error: code = PermissionDenied desc = somebody else's"), true},
+		{errors.New("rpc error: code = "), true},
 		{status.Error(codes.Canceled, "context canceled"), true},
 		{status.Error(codes.Canceled, "grpc: the client connection is closing"), false},
 	} {
@@ -157,6 +163,16 @@ func TestKindsOfErrors(t *testing.T) {
 	assert.True(t, retry.Compacted(rpctypes.ErrCompacted))
 	assert.True(t, retry.Compacted(rpctypes.ErrGRPCCompacted))
 	assert.False(t, retry.Compacted(nil))
+	for _, err := range []error{rpctypes.ErrInvalidAuthToken, rpctypes.ErrGRPCAuthOldRevision, fmt.Errorf("watch: %w", rpctypes.ErrUserEmpty), errors.New(rpctypes.ErrGRPCInvalidAuthToken.Error())} {
+		assert.True(t, retry.TokenRefused(err), err)
+	}
+	assert.False(t, retry.TokenRefused(rpctypes.ErrAuthFailed))
+	assert.True(t, retry.NotLetIn(fmt.Errorf("put: %w", rpctypes.ErrAuthFailed)))
+	assert.True(t, retry.NotLetIn(rpctypes.ErrGRPCUserEmpty))
+	assert.False(t, retry.NotLetIn(rpctypes.ErrPermissionDenied))
+	assert.False(t, retry.NotLetIn(nil))
+	assert.False(t, retry.TokenRefused(nil))
+	assert.True(t, retry.Denied(fmt.Errorf("watch: %w", errors.New(rpctypes.ErrGRPCPermissionDenied.Error()))))
 }
 
 func ExampleDo() {

@@ -97,7 +97,7 @@ func TestTLSAndCredentials(t *testing.T) {
 	issued := ca.Issue("shop")
 	params := []string{"ca-cert-file", ca.CertFile, "tls-cert-file", issued.CertFile, "tls-key-file", issued.KeyFile}
 	as := func(password string, more ...string) config_center.DynamicConfiguration {
-		c, err := centerAt(etcd.Endpoint(), testkit.As("shop", password, append(more, params...)...)...)
+		c, err := testkit.OpenCenter(etcd.Endpoint(), testkit.As("shop", password, append(more, params...)...)...)
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, c.(io.Closer).Close()) })
 		return c
@@ -119,9 +119,9 @@ func TestTLSAndCredentials(t *testing.T) {
 
 func TestWrongSettingsAreAnErrorOfTheFactory(t *testing.T) {
 	t.Parallel()
-	_, err := centerAt("127.0.0.1:1", "config-center.timeout", "soon")
+	_, err := testkit.OpenCenter("127.0.0.1:1", "config-center.timeout", "soon")
 	assert.ErrorContains(t, err, "config-center.timeout")
-	_, err = centerAt("127.0.0.1:1", testkit.As("shop", "")...)
+	_, err = testkit.OpenCenter("127.0.0.1:1", testkit.As("shop", "")...)
 	assert.ErrorContains(t, err, "without a password")
 }
 

@@ -4,15 +4,10 @@ package configcenter_test
 
 import (
 	"fmt"
-	"io"
 	"testing"
 
-	"dubbo.apache.org/dubbo-go/v3/common"
-	"dubbo.apache.org/dubbo-go/v3/common/constant"
-	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
@@ -28,26 +23,7 @@ const (
 // pairs of a name and a value.
 func newCenter(t testing.TB, address string, params ...string) config_center.DynamicConfiguration {
 	t.Helper()
-	c, err := centerAt(address, params...)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, c.(io.Closer).Close()) })
-	return c
-}
-
-// centerAt makes the URL as the framework does, in globalConfigCenterURL.
-func centerAt(address string, params ...string) (config_center.DynamicConfiguration, error) {
-	u, err := common.NewURL(address, common.WithProtocol("etcdv3"), testkit.With(append([]string{
-		constant.ConfigNamespaceKey, "", constant.ConfigGroupKey, "", constant.ConfigClusterKey, "",
-		constant.ConfigAppIDKey, "dubbo", constant.ConfigTimeoutKey, "10s", constant.ClientNameKey, "dubbo.config-center-etcdv3-" + address,
-	}, params...)...))
-	if err != nil {
-		return nil, err
-	}
-	factory, err := extension.GetConfigCenterFactory("etcdv3")
-	if err != nil {
-		return nil, err
-	}
-	return factory.GetDynamicConfiguration(u)
+	return testkit.NewCenter(t, address, params...)
 }
 
 // listener keeps what it has been told, as "add key=value".

@@ -20,6 +20,9 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/graceful_shutdown"
 	"dubbo.apache.org/dubbo-go/v3/logger"
 	"dubbo.apache.org/dubbo-go/v3/metadata"
+	"dubbo.apache.org/dubbo-go/v3/registry"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // child is what a child process has.
@@ -115,10 +118,16 @@ func (c *child) run() error {
 			config_center.WithAddress(c.ConfigCenter),
 			config_center.WithDataID(c.Name+".yaml"),
 			config_center.WithTimeout(2*time.Second),
+			config_center.WithUsername(c.User),
+			config_center.WithPassword(c.password()),
 		))
 	}
 	for i, r := range c.Registries {
-		opts = append(opts, dubbo.WithRegistry(r.options(strconv.Itoa(i), len(c.Registries) > 1)...))
+		options := r.options(strconv.Itoa(i), len(c.Registries) > 1)
+		if c.User != "" {
+			options = append(options, registry.WithUsername(c.User), registry.WithPassword(c.password()))
+		}
+		opts = append(opts, dubbo.WithRegistry(options...))
 	}
 	for id, e := range c.endpoints() {
 		opt, err := e.option(id)
@@ -138,6 +147,14 @@ func (c *child) run() error {
 		select {}
 	}
 	return c.serve(instance)
+}
+
+// password is that of the user, if there is one.
+func (c *child) password() string {
+	if c.User == "" {
+		return ""
+	}
+	return testkit.Password
 }
 
 // runConfigured uses a configuration file, which says all but which services

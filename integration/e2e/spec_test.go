@@ -29,6 +29,7 @@ type spec struct {
 	Sample     sample         // the program that it is instead (samples_child_test.go)
 
 	Application    string // empty: Name
+	User           string // of etcd, with testkit.Password; empty: none
 	RemoteMetadata bool   // the metadata-type is remote; else dubbo-go's default, local
 	MetadataReport string // the address of etcd as a metadata report; empty: the registries are
 	ConfigCenter   string // the address of etcd as a config center; empty: there is none

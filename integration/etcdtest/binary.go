@@ -14,34 +14,47 @@ import (
 	"sync"
 )
 
-// serverPackage is the tool of this module's go.mod that is the etcd server.
-const serverPackage = "go.etcd.io/etcd/server/v3"
+// The tools of this module's go.mod that are etcd's server and its command.
+const (
+	serverPackage  = "go.etcd.io/etcd/server/v3"
+	commandPackage = "go.etcd.io/etcd/etcdctl/v3"
+)
 
 // binary returns the path of the etcd server to run, asked for once a process.
-var binary = sync.OnceValues(findBinary)
-
-func findBinary() (string, error) {
+var binary = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("ETCD_BIN"); path != "" {
 		return exec.LookPath(path)
 	}
+	return findTool(serverPackage, "ETCD_BIN")
+})
+
+// command is binary of etcdctl.
+var command = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("ETCDCTL_BIN"); path != "" {
+		return exec.LookPath(path)
+	}
+	return findTool(commandPackage, "ETCDCTL_BIN")
+})
+
+func findTool(name, variable string) (string, error) {
 	// The go command builds the tool when it has to and keeps the executable
 	// in its build cache, safely for any number of test processes at once.
 	// Some releases answer the first time with a temporary path that is gone
 	// when they return (golang/go#72824), and the second time with the cached.
 	for range 2 {
-		path, err := goTool()
+		path, err := goTool(name)
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("build %s (or set %s): %w", name, variable, err)
 		}
 		if _, err := os.Stat(path); err == nil {
 			return path, nil
 		}
 	}
-	return "", errors.New("go tool -n names a file that does not exist; build " + serverPackage + " and set ETCD_BIN to it")
+	return "", errors.New("go tool -n names a file that does not exist; build " + name + " and set " + variable + " to it")
 }
 
-func goTool() (string, error) {
-	cmd := exec.Command("go", "tool", "-n", serverPackage)
+func goTool(name string) (string, error) {
+	cmd := exec.Command("go", "tool", "-n", name)
 	cmd.Dir = moduleDir()
 	// Without the workspace, whose other modules might raise etcd's dependencies.
 	cmd.Env = append(os.Environ(), "GOWORK=off")
@@ -49,7 +62,7 @@ func goTool() (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("build the etcd server (or set ETCD_BIN): %w\n%s", err, stderr.Bytes())
+		return "", fmt.Errorf("%w\n%s", err, stderr.Bytes())
 	}
 	return strings.TrimSpace(string(out)), nil
 }

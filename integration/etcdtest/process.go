@@ -47,7 +47,7 @@ func startProcess(args []string, log *os.File) (*process, error) {
 func envWithoutEtcd() []string {
 	var env []string
 	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, "ETCD_") {
+		if !strings.HasPrefix(entry, "ETCD_") && !strings.HasPrefix(entry, "ETCDCTL_") {
 			env = append(env, entry)
 		}
 	}

@@ -226,3 +226,11 @@ func TestClientConfigCanBeEdited(t *testing.T) {
 	s.Kill()
 	s.Start() // its health needs no password
 }
+
+func TestCommandsOfAShellAreForTheServer(t *testing.T) {
+	t.Parallel()
+	s := Start(t)
+	out := s.Shell("etcdctl put key \"$VALUE\"\netcdctl get key --print-value-only\n", "VALUE=value")
+	require.Equal(t, "OK\nvalue\n", out)
+	require.Equal(t, "value", get(t, s.Client(), "key"))
+}

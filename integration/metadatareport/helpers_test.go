@@ -7,14 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"dubbo.apache.org/dubbo-go/v3/common"
-	"dubbo.apache.org/dubbo-go/v3/common/constant"
-	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/metadata/report"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	gxset "github.com/dubbogo/gost/container/set"
 	"github.com/dubbogo/gost/gof/observer"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
@@ -31,19 +27,7 @@ const (
 // of a name and a value.
 func newReport(t testing.TB, address string, params ...string) report.MetadataReport {
 	t.Helper()
-	r := reportOf(t, address, params...)
-	t.Cleanup(func() { assert.NoError(t, r.(io.Closer).Close()) })
-	return r
-}
-
-// reportOf makes the URL as metadata.ReportOptions does.
-func reportOf(t testing.TB, address string, params ...string) report.MetadataReport {
-	t.Helper()
-	u, err := common.NewURL(address, common.WithLocation(address), common.WithProtocol("etcdv3"),
-		common.WithParamsValue(constant.TimeoutKey, ""), common.WithParamsValue(constant.MetadataReportGroupKey, ""),
-		common.WithParamsValue(constant.MetadataReportNamespaceKey, ""), testkit.With(params...))
-	require.NoError(t, err)
-	return extension.GetMetadataReportFactory("etcdv3").CreateMetadataReport(u)
+	return testkit.NewReport(t, address, params...)
 }
 
 // noCache is for tests to which a file that another one left makes a difference.

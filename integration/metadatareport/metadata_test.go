@@ -72,7 +72,7 @@ func TestMetadataIsPublishedReadListedAndUnpublished(t *testing.T) {
 func TestMetadataOutlivesTheReport(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
-	r := reportOf(t, etcd.Endpoint())
+	r := testkit.OpenReport(t, etcd.Endpoint())
 	require.NoError(t, r.PublishAppMetadata("shop", "r1", metadataOf("shop", "r1", 1)))
 	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "shop"))
 	require.NoError(t, r.(io.Closer).Close())
@@ -161,7 +161,7 @@ func TestNamespaceAndGroupAreInEveryKey(t *testing.T) {
 
 func TestReportWithWrongSettingsSaysSoInEveryCall(t *testing.T) {
 	t.Parallel()
-	r := reportOf(t, "127.0.0.1:1", "session", "soon")
+	r := testkit.OpenReport(t, "127.0.0.1:1", "session", "soon")
 	require.NotNil(t, r.URL())
 	_, err := r.GetServiceAppMapping(greeter, group, &listener{})
 	assert.ErrorContains(t, err, "session")
@@ -171,7 +171,7 @@ func TestReportWithWrongSettingsSaysSoInEveryCall(t *testing.T) {
 
 func TestURLHasNoPassword(t *testing.T) {
 	t.Parallel()
-	r := reportOf(t, "127.0.0.1:1", testkit.As("shop", testkit.Password, "cycle.report", "false")...)
+	r := testkit.OpenReport(t, "127.0.0.1:1", testkit.As("shop", testkit.Password, "cycle.report", "false")...)
 	assert.NotContains(t, r.URL().Password, "s3cret")
 	assert.Equal(t, "etcdv3", r.URL().Protocol)
 	assert.False(t, r.URL().GetParamBool("cycle.report", true), "the framework reads its own parameters from it")

@@ -75,7 +75,7 @@ func TestConsumerThatStartsWithoutEtcdGoesOnWithTheCacheFile(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	file := filepath.Join(t.TempDir(), "cache")
-	before := reportOf(t, etcd.Endpoint(), "file", file)
+	before := testkit.OpenReport(t, etcd.Endpoint(), "file", file)
 	testkit.Put(t, etcd.Client(), greeterKey, "shop,market")
 	testkit.Put(t, etcd.Client(), greeterKey+"2", "shop")
 	l := &listener{}

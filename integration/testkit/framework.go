@@ -4,6 +4,7 @@ package testkit
 
 import (
 	"encoding/json"
+	"io"
 	"slices"
 	"testing"
 
@@ -11,10 +12,13 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/common/extension"
+	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/global"
+	"dubbo.apache.org/dubbo-go/v3/metadata/report"
 	"dubbo.apache.org/dubbo-go/v3/protocol/invocation"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	gxset "github.com/dubbogo/gost/container/set"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -50,6 +54,51 @@ func NewDiscovery(t testing.TB, address string, params ...string) registry.Servi
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = d.Destroy() })
 	return d
+}
+
+// NewReport is NewRegistry for the metadata report.
+func NewReport(t testing.TB, address string, params ...string) report.MetadataReport {
+	t.Helper()
+	r := OpenReport(t, address, params...)
+	t.Cleanup(func() { assert.NoError(t, r.(io.Closer).Close()) })
+	return r
+}
+
+// OpenReport is NewReport for those who close it themselves. It makes the URL as
+// metadata.ReportOptions does.
+func OpenReport(t testing.TB, address string, params ...string) report.MetadataReport {
+	t.Helper()
+	u, err := common.NewURL(address, common.WithLocation(address), common.WithProtocol("etcdv3"),
+		common.WithParamsValue(constant.TimeoutKey, ""), common.WithParamsValue(constant.MetadataReportGroupKey, ""),
+		common.WithParamsValue(constant.MetadataReportNamespaceKey, ""), With(params...))
+	require.NoError(t, err)
+	return extension.GetMetadataReportFactory("etcdv3").CreateMetadataReport(u)
+}
+
+// NewCenter is NewRegistry for the config center.
+func NewCenter(t testing.TB, address string, params ...string) config_center.DynamicConfiguration {
+	t.Helper()
+	c, err := OpenCenter(address, params...)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, c.(io.Closer).Close()) })
+	return c
+}
+
+// OpenCenter is NewCenter for those who close it themselves. It makes the URL as
+// the framework does, in globalConfigCenterURL.
+func OpenCenter(address string, params ...string) (config_center.DynamicConfiguration, error) {
+	u, err := common.NewURL(address, common.WithProtocol("etcdv3"), With(append([]string{
+		constant.ConfigNamespaceKey, "", constant.ConfigGroupKey, "", constant.ConfigClusterKey, "",
+		constant.ConfigAppIDKey, "dubbo", constant.ConfigTimeoutKey, "10s", constant.ClientNameKey, "dubbo.config-center-etcdv3-" + address,
+	}, params...)...))
+	if err != nil {
+		return nil, err
+	}
+	factory, err := extension.GetConfigCenterFactory("etcdv3")
+	if err != nil {
+		return nil, err
+	}
+	return factory.GetDynamicConfiguration(u)
 }
 
 // Subscribe does what the framework's directory does: it loads, and subscribes.

@@ -114,6 +114,7 @@ func newCluster(cfg Config) *Cluster {
 		c.Desired.Resync()
 	}
 	c.observer.keeping = c.Desired.Resync
+	c.observer.denied = c.Desired.LeaveLease
 	return c
 }
 

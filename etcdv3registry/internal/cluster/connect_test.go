@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -206,6 +207,23 @@ func TestTheAddressesThatMembersAdvertiseAreUsedIfThatIsConfigured(t *testing.T)
 	require.Eventually(t, func() bool { return get(t.Context(), c) == nil }, 10*time.Second, 10*time.Millisecond)
 	_, requests := other.count()
 	assert.NotZero(t, requests, "the configured one is gone")
+}
+
+// A stream has the token that it was opened with, which ends.
+func TestWatchesMoveToAnotherStreamWhenTheTokenOfTheirsHasEnded(t *testing.T) {
+	s := serve(t, &server{})
+	c := using(t, Config{Endpoints: []string{s.address}, Username: "shop", Password: "secret"})
+	for n := range 3 {
+		feed := c.Watches.Open(fmt.Sprintf("/%d/", n))
+		defer feed.Close()
+		require.NoError(t, feed.Ready(t.Context()))
+		watches := n*(n+1)/2 + n + 1 // each time the new one, and those that were there
+		require.Eventually(t, func() bool { return s.watched() == watches }, 10*time.Second, 10*time.Millisecond, "%d, not %d", s.watched(), watches)
+		s.mu.Lock()
+		assert.Equal(t, n+1, s.streams, "all on one")
+		s.mu.Unlock()
+		s.forgetStreams()
+	}
 }
 
 func TestBehindANewConnectionThereMayBeAnotherStore(t *testing.T) {

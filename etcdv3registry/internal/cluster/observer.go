@@ -35,7 +35,10 @@ type observer struct {
 	// the first.
 	keeping    func()
 	keepAlives atomic.Int32 // streams
-	pace       pace
+	// denied is called when etcd does not keep a lease alive as a right to one of
+	// its keys lacks.
+	denied func()
+	pace   pace
 }
 
 // request is one that etcd has not answered yet.
@@ -175,6 +178,9 @@ func (s *observedStream) RecvMsg(m any) error {
 		if !s.ended {
 			s.ended = true
 			s.observer.pace.ended(s.method, time.Since(s.opened), s.ctx.Err() == nil)
+			if _, keeps := m.(*etcdserverpb.LeaseKeepAliveResponse); keeps && retry.Denied(err) {
+				s.observer.denied()
+			}
 		}
 		return err
 	}

@@ -35,6 +35,8 @@ type server struct {
 	requests    int        // for keys
 	tokens      []string   // that came with them
 	forgotten   bool       // the tokens of before
+	streams     int        // of watches, that were opened
+	old         int        // of those, how many have a token that is none any more
 	large       int        // bytes of the value that is answered
 	compared    int        // how often it was asked whether it is the store that it was
 }
@@ -129,13 +131,25 @@ func (s *server) forget() {
 	s.forgotten = true
 }
 
+// forgetStreams has the server create no watch on the streams that there are.
+func (s *server) forgetStreams() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.old = s.streams
+}
+
 func (s *server) MemberList(context.Context, *etcdserverpb.MemberListRequest) (*etcdserverpb.MemberListResponse, error) {
 	all, err := s.members()
 	return &etcdserverpb.MemberListResponse{Header: &etcdserverpb.ResponseHeader{}, Members: all}, err
 }
 
-// Watch has every watch created, and tells nothing.
+// Watch has every watch created, unless the token of the stream is none any more, and
+// tells nothing.
 func (s *server) Watch(stream etcdserverpb.Watch_WatchServer) error {
+	s.mu.Lock()
+	s.streams++
+	number := s.streams
+	s.mu.Unlock()
 	for id := int64(1); ; id++ {
 		r, err := stream.Recv()
 		if err != nil {
@@ -143,8 +157,19 @@ func (s *server) Watch(stream etcdserverpb.Watch_WatchServer) error {
 		}
 		if r.GetCreateRequest() != nil {
 			s.mu.Lock()
-			s.watches++
+			old := number <= s.old
+			if !old {
+				s.watches++
+			}
 			s.mu.Unlock()
+			if old {
+				if err = stream.Send(&etcdserverpb.WatchResponse{
+					Header: &etcdserverpb.ResponseHeader{}, WatchId: -1, Created: true, Canceled: true, CancelReason: rpctypes.ErrGRPCInvalidAuthToken.Error(),
+				}); err != nil {
+					return err
+				}
+				continue
+			}
 			if err = stream.Send(&etcdserverpb.WatchResponse{Header: &etcdserverpb.ResponseHeader{}, WatchId: id, Created: true}); err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 )
 
@@ -71,6 +72,18 @@ func TestEachStreamOfKeepAlivesButTheFirstIsToldOfOnce(t *testing.T) {
 		}
 	}
 	assert.Zero(t, watching)
+}
+
+func TestALeaseThatIsNotKeptAliveForARightIsToldOf(t *testing.T) {
+	denied := 0
+	o := observer{watching: func() {}, keeping: func() {}, denied: func() { denied++ }}
+	for _, err := range []error{errors.New("connection reset"), rpctypes.ErrGRPCInvalidAuthToken, rpctypes.ErrGRPCPermissionDenied} {
+		assert.Zero(t, denied)
+		require.Error(t, o.open(t, answers{err: err}, nil).RecvMsg(&etcdserverpb.LeaseKeepAliveResponse{}))
+	}
+	assert.Equal(t, 1, denied)
+	require.Error(t, o.open(t, answers{err: rpctypes.ErrGRPCPermissionDenied}, nil).RecvMsg(&etcdserverpb.WatchResponse{}))
+	assert.Equal(t, 1, denied, "that is no lease")
 }
 
 func TestAnEtcdThatAnswersOnAStreamIsNotSilent(t *testing.T) {

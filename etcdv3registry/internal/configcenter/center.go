@@ -17,6 +17,7 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -223,7 +224,20 @@ func (c *Center) doWithin(limit func(*cluster.Cluster) (context.Context, context
 		return fmt.Errorf("etcdv3 config center: %s %s: etcd at %v does not answer (is it running there, and are address, TLS and firewall right?): %w",
 			what, path, c.cfg.Cluster.Endpoints, err)
 	default:
-		return fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w", what, path, c.cfg.Cluster.Endpoints, err)
+		return fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w%s", what, path, c.cfg.Cluster.Endpoints, err, lacks(what, path, err))
+	}
+}
+
+// lacks says how the right to do something is given, if that is what lacks. To read
+// a rule is to be told of it, and of those beside it.
+func lacks(what, path string, err error) string {
+	switch what {
+	case "read":
+		return rights.ToPrefix(rights.Read, watched(path), err)
+	case "list":
+		return rights.ToPrefix(rights.Read, path, err)
+	default:
+		return rights.ToKey(rights.ReadWrite, path, err)
 	}
 }
 

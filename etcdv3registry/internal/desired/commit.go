@@ -6,13 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/dubbogo/gost/log/logger"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -47,7 +46,10 @@ func (r *Reconciler) writeBatch(ctx context.Context) error {
 	err = r.commit(ctx, client, b)
 	switch {
 	case err == nil:
-		w.futile = 0
+		w.futile, w.notLetIn = 0, false
+		return nil
+	case retry.NotLetIn(err):
+		r.notLetIn(b, err)
 		return nil
 	case retry.LeaseLost(err):
 		r.leaseLost("etcd does not know it")
@@ -130,6 +132,24 @@ func (r *Reconciler) settle(b *batch) {
 	}
 }
 
+// notLetIn reports to all who wait for a batch that etcd does not know this user, or
+// not by this password: each key alone would be refused as well.
+func (r *Reconciler) notLetIn(b *batch, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err = fmt.Errorf("etcd does not let this process in: %w", err)
+	if !r.writer.notLetIn {
+		r.writer.notLetIn = true
+		logger.Errorf("[etcdv3] %v; nothing is written until it does (it is tried again), and the lease runs out", err)
+	}
+	for _, m := range b.merges {
+		r.refuseMergesLocked(m, err)
+	}
+	for i, key := range b.keys {
+		r.refuseLocked(b.entries[i], key, b.wanted[i], err)
+	}
+}
+
 // leaseRefused reports to those who wait for keys of a batch that need a lease
 // that etcd refuses one.
 func (r *Reconciler) leaseRefused(b *batch, err error) {
@@ -181,8 +201,8 @@ func (r *Reconciler) refused(ctx context.Context, client *clientv3.Client, b *ba
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	name := b.entries[0].key.Name
-	err = fmt.Errorf("etcd refuses key %s: %w%s", redact.Key(name), err, grant("readwrite", name, err))
+	key := b.entries[0].key
+	err = fmt.Errorf("etcd refuses key %s: %w%s", redact.Key(key.Name), err, key.lacks(rights.ReadWrite, err))
 	if b.merges != nil {
 		r.refuseMergesLocked(b.merges[0], err)
 		return nil
@@ -191,17 +211,18 @@ func (r *Reconciler) refused(ctx context.Context, client *clientv3.Client, b *ba
 	return nil
 }
 
-// grant says how a missing right is given; nothing for another error.
-func grant(right, key string, err error) string {
-	if !retry.Denied(err) {
-		return ""
+// lacks says how the right to write a key, or to read it, is given; nothing for
+// another error.
+func (k Key) lacks(right string, err error) string {
+	if k.Alone {
+		return rights.ToKey(right, k.Name, err)
 	}
-	return fmt.Sprintf(" (the role of this user lacks a right: etcdctl role grant-permission ROLE %s --prefix=true %s)", right, sane.Show(key[:strings.LastIndexByte(key, '/')+1]))
+	return rights.ToPrefix(right, rights.Directory(k.Name), err)
 }
 
 // refuseLocked reports to those who wait for a key that it was not written.
 func (r *Reconciler) refuseLocked(e *entry, key Key, wanted bool, err error) {
-	if !e.refused && !key.Optional {
+	if !e.refused && !key.Optional && !r.writer.notLetIn {
 		logger.Errorf("[etcdv3] %v; it is tried again from time to time", err)
 	}
 	if wanted && key.Merge == nil {

@@ -43,8 +43,11 @@ type Key struct {
 	// Optional keys are of use to those who look only: that etcd refuses one is not
 	// logged here.
 	Optional bool
+	// Alone is a key that its neighbours have nothing to do with: who may not write it
+	// needs the right to it alone, and not to its directory.
+	Alone bool
 	// Merge, unless nil, says what the key is to hold, as others write it as well.
-	// Such a key has none of the above but its name: it has no lease, and Delete
+	// Such a key has none of the above but Name and Alone: it has no lease, and Delete
 	// leaves it as it is. That it was put again has it looked at again, unless it
 	// was a moment ago, by Fresh.
 	Merge Merge
@@ -90,6 +93,7 @@ type Reconciler struct {
 	resync    atomic.Bool   // set by Resync
 	wake      chan struct{} // something is queued
 	doubt     chan struct{} // Resync was called
+	denied    chan struct{} // LeaveLease was called
 	postponed chan struct{} // something is, by Postpone
 	done      chan struct{} // closed when the goroutine has ended
 
@@ -124,6 +128,7 @@ func New(cfg Config) *Reconciler {
 		cancel:    cancel,
 		wake:      make(chan struct{}, 1),
 		doubt:     make(chan struct{}, 1),
+		denied:    make(chan struct{}, 1),
 		postponed: make(chan struct{}, 1),
 		done:      make(chan struct{}),
 		entries:   map[string]*entry{},
@@ -297,6 +302,11 @@ func (r *Reconciler) Resync() {
 		r.signal(r.doubt)
 	}
 }
+
+// LeaveLease is called when etcd does not keep the lease alive any more, as the user
+// may not write one of its keys: the others would go with it. They are put under
+// another lease before that; what was the reason is left to the old one.
+func (r *Reconciler) LeaveLease() { r.signal(r.denied) }
 
 // Len is the number of keys that are desired.
 func (r *Reconciler) Len() int {

@@ -120,7 +120,7 @@ func (r *Registrations) Register(n Registration) error {
 	r.undo(n)
 	if n.Key.Optional && retry.Denied(err) {
 		r.optional.Do(func() {
-			logger.Warnf("[etcdv3] %s is not registered, nor is what else may not be: etcd does not let this user. It works without, but nobody sees it: %v", n.Name, err)
+			logger.Infof("[etcdv3] %s is not registered, nor is what else may not be: etcd does not let this user. It works without, but nobody sees it: %v", n.Name, err)
 		})
 		return nil
 	}

@@ -356,7 +356,7 @@ func TestWhatIsOptionalIsNoErrorWhereItMayNotBe(t *testing.T) {
 		}
 		lines := log.Take()
 		require.Len(t, lines, 2, "with the one of the lease")
-		assert.Contains(t, lines[1], "WARN [etcdv3] consumer0 is not registered, nor is what else may not be")
+		assert.Contains(t, lines[1], "INFO [etcdv3] consumer0 is not registered, nor is what else may not be")
 		assert.Contains(t, lines[1], "etcdctl role grant-permission ROLE readwrite --prefix=true /dubbo/a/consumers/")
 		assert.Empty(t, r.Slots())
 		e.Away(true)

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -103,7 +104,7 @@ func (r *Reconciler) findLost(ctx context.Context) error {
 	leased := map[string]bool{}
 	if lease := r.writer.lease; lease != clientv3.NoLease {
 		if leased, err = attached(ctx, client, lease); err != nil {
-			return err
+			return fmt.Errorf("%w%s", err, r.lacksReading(err))
 		}
 	}
 	contents, err := r.read(ctx, client)
@@ -134,6 +135,20 @@ func (r *Reconciler) findLost(ctx context.Context) error {
 	}
 	r.enqueueUnsyncedLocked() // what was refused gets another chance, too
 	return err
+}
+
+// lacksReading says how the right to read the keys of the lease is given, if that is
+// what lacks; of several directories it names one.
+func (r *Reconciler) lacksReading(err error) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var first Key
+	for name, e := range r.entries {
+		if e.owners > 0 && !e.key.Persistent && e.key.Merge == nil && (first.Name == "" || name < first.Name) {
+			first = e.key
+		}
+	}
+	return first.lacks(rights.Read, err)
 }
 
 // isRead reports whether it does not suffice to know that the key is there.

@@ -33,6 +33,7 @@ type writer struct {
 	parents   map[string]bool    // that existed once: they are required, not created
 	lost      int                // keys that were lost and are being put again; 0: none
 	noLease   bool               // etcd refuses one, and that was told
+	notLetIn  bool               // etcd refuses this user, and that was told
 	granted   time.Time          // when the last one was
 	brief     int                // leases in a row that were lost at once
 	futile    int                // attempts in a row that were to be followed by another at once
@@ -144,6 +145,8 @@ func (r *Reconciler) next() bool {
 			if w.away.running == nil { // else everything is tried when it is back
 				r.retryRefused()
 			}
+		case <-r.denied:
+			r.leaseLost("etcd does not keep it alive: this user may not write one of its keys")
 		case <-r.postponed:
 			if w.linger == nil {
 				w.linger = time.After(lingering)

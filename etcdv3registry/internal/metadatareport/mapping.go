@@ -19,6 +19,7 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/follower"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -37,7 +38,7 @@ func (r *Report) RegisterServiceAppMapping(interfaceName, group, application str
 	if application == "" {
 		return fmt.Errorf("etcdv3 metadata report: %w", layout.ErrNoApplication)
 	}
-	return r.register("the mapping of "+interfaceName+" to "+application, desired.Key{Name: key, Merge: mapped{application}})
+	return r.register("the mapping of "+interfaceName+" to "+application, desired.Key{Name: key, Alone: true, Merge: mapped{application}})
 }
 
 // GetServiceAppMapping returns the applications that serve an interface; none
@@ -74,6 +75,7 @@ func (r *Report) GetServiceAppMapping(interfaceName, group string, l mappings.Ma
 func (r *Report) readMapping(key string) ([]string, error) {
 	response, err := r.get(key)
 	if err != nil {
+		err = fmt.Errorf("%w%s", err, rights.ToPrefix(rights.Read, key, err)) // it is followed as a prefix
 		return r.withoutEtcd(key, err)
 	}
 	if len(response.Kvs) == 0 {

@@ -19,6 +19,7 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -168,7 +169,7 @@ func (r *Report) GetAppMetadata(application, revision string) (*info.MetadataInf
 	}
 	content, err := r.awaitMetadata(key)
 	if err != nil {
-		return nil, fmt.Errorf("etcdv3 metadata report: read %s from etcd at %v: %w", key, r.cfg.Cluster.Endpoints, err)
+		return nil, fmt.Errorf("etcdv3 metadata report: read %s from etcd at %v: %w%s", key, r.cfg.Cluster.Endpoints, err, rights.ToPrefix(rights.Read, rights.Directory(key), err))
 	}
 	meta, err := metadataIn(content)
 	if err != nil {
@@ -212,7 +213,7 @@ func (r *Report) ListAppRevisions(application string) ([]report.AppRevision, err
 	}
 	response, err := r.get(prefix, clientv3.WithPrefix())
 	if err != nil {
-		return nil, fmt.Errorf("etcdv3 metadata report: list %s in etcd at %v: %w", prefix, r.cfg.Cluster.Endpoints, err)
+		return nil, fmt.Errorf("etcdv3 metadata report: list %s in etcd at %v: %w%s", prefix, r.cfg.Cluster.Endpoints, err, rights.ToPrefix(rights.Read, prefix, err))
 	}
 	var revisions []report.AppRevision
 	for _, kv := range response.Kvs {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -198,7 +199,7 @@ func (d *Discovery) GetServices() *gxset.HashSet {
 	}
 	keys, err := d.keys()
 	if err != nil {
-		logger.Warnf("[etcdv3] cannot list the applications in etcd at %v: %v", d.cfg.Cluster.Endpoints, err)
+		logger.Warnf("[etcdv3] cannot list the applications in etcd at %v: %v%s", d.cfg.Cluster.Endpoints, err, rights.ToPrefix(rights.Read, d.cfg.Root+"/", err))
 		return names
 	}
 	names = gxset.NewSet()
