@@ -86,9 +86,9 @@ func (s *Subscription) Load(ctx context.Context) error {
 	return nil
 }
 
-// LoadCached delivers what the cache has, if nothing has been delivered yet, and
-// etcd does not refuse to be read, and reports whether it had something. What etcd has, when it answers, is
-// delivered as the difference to it.
+// LoadCached delivers what the cache has, if nothing has been delivered yet and
+// etcd does not refuse to be read, and reports whether it had something. What etcd
+// has, when it answers, is delivered as the difference to it.
 func (s *Subscription) LoadCached() bool { return s.worker.Cached() }
 
 // Start delivers in the background from now on, until Close: what there is,
