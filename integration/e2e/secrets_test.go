@@ -104,7 +104,7 @@ func TestNoSecretIsToldOrWritten(t *testing.T) {
 			}
 			change("another")
 			testkit.DeleteAll(t, root, "/") // what is wanted cannot be written
-			awaitLog(t, a, "refuses")
+			awaitLog(t, a, "does not let this process in")
 			change(testkit.Password)
 			eventually(t, func() string { return "the provider is not registered again" }, func() bool {
 				return len(testkit.Keys(t, root, "/dubbo/org.e2e.Greet/providers/")) == 1
