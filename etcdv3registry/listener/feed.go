@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
@@ -25,6 +27,13 @@ type Change struct {
 
 	decoded *decoded
 }
+
+func changeOf(kv *mvccpb.KeyValue) Change {
+	return Change{Key: string(kv.Key), Value: kv.Value, Created: kv.CreateRevision, Changed: kv.ModRevision, Lease: kv.Lease, decoded: &decoded{}}
+}
+
+// size is what a key counts for the limits.
+func (c Change) size() int64 { return int64(len(c.Key) + len(c.Value)) }
 
 // Decode returns what decode makes of the value. It is called once for a value,
 // whoever reads it, as long as the key is not changed: all readers of a prefix
@@ -90,10 +99,11 @@ func (f *Feed) Take() []Change {
 		changes = slices.Grow(changes, len(v.pending))
 		for key, revision := range v.pending {
 			at[key] = revision
-			value, ok := v.store.keys[key]
-			changes = append(changes, Change{
-				Key: key, Value: value.bytes, Created: value.created, Changed: value.changed, Lease: value.lease, Deleted: !ok, decoded: value.decoded,
-			})
+			now, ok := v.store.keys[key]
+			if !ok {
+				now = Change{Key: key, Deleted: true}
+			}
+			changes = append(changes, now)
 		}
 		v.pending = map[string]int64{}
 		v.store.mu.Unlock()

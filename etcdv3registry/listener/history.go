@@ -45,28 +45,12 @@ func (h *Hub) Check() {
 	if len(all) == 0 {
 		return
 	}
-	h.next = append(h.next, all)
-	if h.checking {
-		return
-	}
-	h.checking = true
 	h.goLocked(func() {
 		retry.Sleep(h.ctx, rand.N(checkSpread))
-		for prints, ok := h.nextCheck(); ok; prints, ok = h.nextCheck() {
-			h.compare(prints)
-		}
+		h.comparing.Lock()
+		defer h.comparing.Unlock()
+		h.compare(all)
 	})
-}
-
-func (h *Hub) nextCheck() (next []fingerprint, ok bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.next) == 0 || h.ctx.Err() != nil {
-		h.checking, h.next = false, nil
-		return nil, false
-	}
-	next, h.next = h.next[0], h.next[1:]
-	return next, true
 }
 
 // fingerprint is what a store that is the same must have had under a prefix.
@@ -180,7 +164,7 @@ func (h *Hub) sameUnder(ctx context.Context, some []fingerprint) (bool, error) {
 			continue
 		}
 		if err != nil {
-			return false, fmt.Errorf("compare %d prefix(es) with what is fingerprint: %w", len(some), err)
+			return false, fmt.Errorf("compare %d prefix(es) with what they had: %w", len(some), err)
 		}
 		if !same {
 			return false, nil

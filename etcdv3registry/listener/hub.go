@@ -55,11 +55,11 @@ type Hub struct {
 	cancel    context.CancelFunc
 	running   sync.WaitGroup // mirrors, and readers of feeds
 
-	mu       sync.Mutex          // guards what follows
-	mirrors  map[string]*mirror  // by prefix
-	failing  map[*mirror]trouble // those that do not follow etcd
-	checking bool                // a Check is under way
-	next     [][]fingerprint     // what those after it are to compare
+	comparing sync.Mutex // one Check at a time
+
+	mu      sync.Mutex          // guards what follows
+	mirrors map[string]*mirror  // by prefix
+	failing map[*mirror]trouble // those that do not follow etcd
 }
 
 // NewHub makes a Hub. Nothing is sent, and no goroutine started, before the
@@ -113,7 +113,7 @@ func (h *Hub) Open(prefixes ...string) *Feed {
 		if m == nil {
 			m = newMirror(h, prefix, together)
 			h.mirrors[prefix] = m
-			together.pending++
+			together.pending.Add(1)
 			created = append(created, m)
 		}
 		m.users++

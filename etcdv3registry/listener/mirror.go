@@ -12,7 +12,6 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/dubbogo/gost/log/logger"
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
@@ -42,19 +41,18 @@ type mirror struct {
 	relists chan relist // a value has the keys listed again, soon, unless they were listed since
 
 	// What follows belongs to run.
+	stale      bool             // it has to be listed, for the first time or again
 	otherStore bool             // the next listing is of another store
 	pageSize   int64            // of a listing
 	together   *snapshot        // that the first listing is of; nil: it was tried
 	patient    <-chan time.Time // when what the other store had is dropped
-	over       bool             // there is more than the limits allow
-
-	progressed bool      // follow has brought something new
-	watched    time.Time // when follow began
+	progressed bool             // follow has brought something new
+	watched    time.Time        // when follow began
 }
 
 func newMirror(h *Hub, prefix string, together *snapshot) *mirror {
 	ctx, cancel := context.WithCancel(h.ctx)
-	return &mirror{store: newStore(prefix), together: together, hub: h, ctx: ctx, cancel: cancel, pageSize: h.cfg.PageSize, relists: make(chan relist, 1)}
+	return &mirror{store: newStore(prefix), stale: true, together: together, hub: h, ctx: ctx, cancel: cancel, pageSize: h.cfg.PageSize, relists: make(chan relist, 1)}
 }
 
 // run ends with the context of the mirror.
@@ -96,7 +94,7 @@ func (m *mirror) run() {
 			wait = rand.N(relistSpread) // every process that watches this etcd does the same now
 		case retry.Compacted(err):
 			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
-			m.setStale()
+			m.stale = true
 			if schedule == nil { // at once
 				schedule = m.hub.cfg.Backoff.BackOff()
 			} else {
@@ -125,7 +123,7 @@ func (m *mirror) succeeded() bool { return m.progressed || time.Since(m.watched)
 func (m *mirror) follow(working func()) error {
 	m.progressed, m.watched = false, time.Now()
 	client, err := m.hub.cfg.Dial(m.ctx)
-	if err == nil && m.isStale() {
+	if err == nil && m.stale {
 		if err = m.list(client); err == nil {
 			working()
 		}
@@ -156,7 +154,7 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 				continue
 			}
 			m.otherStore = m.otherStore || r.otherStore
-			m.setStale()
+			m.stale = true
 			return errRelist
 		case <-m.patient:
 			m.patient = nil
@@ -195,8 +193,8 @@ func (m *mirror) takeIn(events []*clientv3.Event) error {
 		m.exceed()
 	}
 	m.progressed = m.progressed || m.revision() > before
-	if m.over && m.hasRoom() {
-		m.setStale()
+	if m.hasRoom(m.hub.cfg.exceeded) {
+		m.stale = true
 		return errRelist // what was left out is not known
 	}
 	return nil
@@ -204,17 +202,9 @@ func (m *mirror) takeIn(events []*clientv3.Event) error {
 
 // exceed notes that not all keys are mirrored.
 func (m *mirror) exceed() {
-	if !m.over {
+	if !m.setPartial(true) {
 		logger.Errorf("[etcdv3] there is more under %s than this process mirrors (%d keys, %d MiB): what is beyond that is left out", m.prefix, m.hub.cfg.MaxKeys, m.hub.cfg.MaxBytes>>20)
 	}
-	m.over = true
-	m.setPartial(true)
-}
-
-// hasRoom reports whether there is much less than the limits allow.
-func (m *mirror) hasRoom() bool {
-	keys, bytes := m.size()
-	return !m.hub.cfg.exceeded(keys+keys/8, bytes+bytes/8)
 }
 
 // create returns a watch, when etcd has it; it ends with ctx.
@@ -246,20 +236,4 @@ func (m *mirror) requestRelist(r relist) {
 			r.otherStore = r.otherStore || older.otherStore
 		}
 	}
-}
-
-// value is what is known of a key.
-type value struct {
-	bytes   []byte
-	created int64 // revision of its creation
-	changed int64 // revision of its last change
-	lease   int64 // 0: none
-	decoded *decoded
-}
-
-// size is what a key counts for the limits.
-func (v value) size(key string) int64 { return int64(len(key) + len(v.bytes)) }
-
-func valueOf(kv *mvccpb.KeyValue) value {
-	return value{bytes: kv.Value, created: kv.CreateRevision, changed: kv.ModRevision, lease: kv.Lease, decoded: &decoded{}}
 }
