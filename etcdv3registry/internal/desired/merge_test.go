@@ -344,7 +344,7 @@ func TestMergeThatIsTakenBackWhileOthersAreQuicker(t *testing.T) {
 		})
 		change := r.Put(wordOf(0, "shop"))
 		synctest.Wait() // it is left for a moment
-		require.Equal(t, 1, r.parked())
+		require.Equal(t, 1, parkedOf(r))
 		r.Delete(wordOf(0, "shop"))
 		require.NoError(t, wait(t, change))
 		synctest.Wait()
@@ -353,8 +353,8 @@ func TestMergeThatIsTakenBackWhileOthersAreQuicker(t *testing.T) {
 	})
 }
 
-// parked is how many entries are.
-func (r *Reconciler) parked() int {
+// parkedOf is how many entries are.
+func parkedOf(r *Reconciler) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0

@@ -82,22 +82,22 @@ type Config struct {
 // Reconciler makes etcd agree with what is desired. Its methods may be called
 // from any goroutine.
 type Reconciler struct {
-	cfg       Config
-	ctx       context.Context // ends with Close
-	cancel    context.CancelFunc
-	start     sync.Once     // of the goroutine, by the first change
-	ttl       atomic.Int64  // a time.Duration
-	resync    atomic.Bool   // set by Resync
-	wake      chan struct{} // something is queued
-	doubt     chan struct{} // Resync was called
-	postponed chan struct{} // something is, by Postpone
-	done      chan struct{} // closed when the goroutine has ended
+	cfg    Config
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	start  sync.Once     // of the goroutine, by the first change
+	ttl    atomic.Int64  // a time.Duration
+	resync atomic.Bool   // set by Resync
+	wake   chan struct{} // something is queued
+	doubt  chan struct{} // Resync was called
+	done   chan struct{} // closed when the goroutine has ended
 
 	mu        sync.Mutex
 	entries   map[string]*entry // by id: all that is wanted, or may be in etcd and is not wanted any more
 	queue     []*entry          // what differs from etcd, in the order of the changes
 	merges    []*entry          // likewise, of those that are merged
 	later     []*entry          // likewise, of those that were postponed
+	parked    []*entry          // likewise, of those that others change as well
 	trouble   error             // what the last attempt to write failed with; nil: it worked
 	away      error             // why those who wait were told not to, until etcd takes changes again
 	mergeable bool              // the last merge was taken, and all that came with it
@@ -119,14 +119,13 @@ func New(cfg Config) *Reconciler {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Reconciler{
-		cfg:       cfg,
-		ctx:       ctx,
-		cancel:    cancel,
-		wake:      make(chan struct{}, 1),
-		doubt:     make(chan struct{}, 1),
-		postponed: make(chan struct{}, 1),
-		done:      make(chan struct{}),
-		entries:   map[string]*entry{},
+		cfg:     cfg,
+		ctx:     ctx,
+		cancel:  cancel,
+		wake:    make(chan struct{}, 1),
+		doubt:   make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		entries: map[string]*entry{},
 	}
 	r.writer = newWriter(r)
 	r.SetTTL(cfg.TTL)
@@ -175,8 +174,9 @@ func (r *Reconciler) Postpone(old *Key, key Key) bool {
 		defer r.forgetLocked(r.unwantLocked(*old))
 	}
 	if e := r.wantLocked(key); !e.inSync() {
-		r.later = append(r.later, e)
-		r.signal(r.postponed)
+		if r.later = append(r.later, e); len(r.later) == 1 {
+			time.AfterFunc(lingering, r.hurry)
+		}
 	}
 	return true
 }
@@ -190,7 +190,14 @@ func (r *Reconciler) Await(key Key) *Change {
 	return r.changeLocked(r.entries[key.id()])
 }
 
-// hurryLocked has what was postponed written.
+// hurry has what was postponed written.
+func (r *Reconciler) hurry() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hurryLocked()
+	r.signal(r.wake)
+}
+
 func (r *Reconciler) hurryLocked() {
 	for _, e := range r.later {
 		r.enqueueLocked(e)

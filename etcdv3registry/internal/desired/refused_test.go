@@ -38,7 +38,8 @@ func TestAKeyOfWhichAnotherValueIsRefusedIsDeletedAllTheSame(t *testing.T) {
 	defer r.mu.Unlock()
 	b = r.nextBatchLocked()
 	require.NotNil(t, b, "the first value is still there")
-	assert.Equal(t, []bool{false}, b.wanted)
+	require.Len(t, b.pieces, 1)
+	assert.False(t, b.pieces[0].wanted)
 }
 
 // A key gets another value while etcd is asked to take the first.
@@ -62,5 +63,6 @@ func TestWhoHasReplacedAKeyIsNotToldThatTheOneBeforeIsRefused(t *testing.T) {
 	defer r.mu.Unlock()
 	b = r.nextBatchLocked()
 	require.NotNil(t, b)
-	assert.Equal(t, []Key{small}, b.keys)
+	require.Len(t, b.pieces, 1)
+	assert.Equal(t, small, b.pieces[0].key)
 }

@@ -279,14 +279,10 @@ func (r *Registrations) flush(passes func(Registration, error) bool) error {
 	if len(away) > 0 {
 		logger.Warnf("[etcdv3] etcd at %v does not answer, %d mapping(s) and metadata are written as soon as it does: %v", r.cfg.Endpoints, len(away), away[0])
 	}
-	switch len(failed) {
-	case 0:
-		return nil
-	case 1:
-		return failed[0]
-	default:
+	if len(failed) > 1 {
 		return fmt.Errorf("%w (and %d more)", failed[0], len(failed)-1)
 	}
+	return errors.Join(failed...)
 }
 
 // hurry starts to write what was postponed, that included which was refused.

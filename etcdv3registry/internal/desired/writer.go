@@ -38,14 +38,11 @@ type writer struct {
 	futile    int                // attempts in a row that were to be followed by another at once
 	verified  verification
 	merging   map[string]*merging // by name
-	parked    []*entry
 
 	away     repeated         // etcd
 	refused  repeated         // some of what is desired
 	refusing bool             // etcd has refused something; else there are no refusals to count
-	linger   <-chan time.Time // when what was postponed is written
 	doubt    <-chan time.Time // when it is looked whether what has no lease is there
-	park     <-chan time.Time // when what is parked is written
 }
 
 func newWriter(r *Reconciler) writer {
@@ -144,14 +141,6 @@ func (r *Reconciler) next() bool {
 			if w.away.running == nil { // else everything is tried when it is back
 				r.retryRefused()
 			}
-		case <-r.postponed:
-			if w.linger == nil {
-				w.linger = time.After(lingering)
-			}
-			continue
-		case <-w.linger:
-			w.linger = nil
-			r.hurry()
 		case <-r.doubt:
 			if w.doubt == nil {
 				w.doubt = time.After(rand.N(resyncSpread))
@@ -159,8 +148,6 @@ func (r *Reconciler) next() bool {
 			continue
 		case <-w.doubt:
 			w.doubt = nil
-		case <-w.park:
-			r.unpark()
 		case <-wake:
 			return true
 		}
@@ -168,12 +155,6 @@ func (r *Reconciler) next() bool {
 			return true
 		}
 	}
-}
-
-func (r *Reconciler) hurry() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.hurryLocked()
 }
 
 // logState says what has become of all keys.
