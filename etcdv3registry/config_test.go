@@ -87,15 +87,15 @@ func TestDefaultsHoldForWhatIsNotConfigured(t *testing.T) {
 	s, err := newSettings(registryConfig{address: "127.0.0.1"}.url(t), inRegistry)
 	require.NoError(t, err)
 	assert.Equal(t, "/dubbo", s.root())
-	assert.Equal(t, 5*time.Second, s.timeout)
-	assert.Equal(t, 5*time.Second, s.cluster.Timeout)
-	assert.Equal(t, 30*time.Second, s.cluster.Session)
-	assert.Equal(t, []string{"127.0.0.1:2379"}, s.cluster.Endpoints)
+	assert.Equal(t, 5*time.Second, s.Timeout)
+	assert.Equal(t, 5*time.Second, s.Cluster.Timeout)
+	assert.Equal(t, 30*time.Second, s.Cluster.Session)
+	assert.Equal(t, []string{"127.0.0.1:2379"}, s.Cluster.Endpoints)
 	assert.Equal(t, []time.Duration{time.Second}, waits(s), "the waits before retries")
-	assert.False(t, s.check)
-	assert.Empty(t, s.cluster.Username)
-	assert.Empty(t, s.cluster.Password)
-	assert.Equal(t, cluster.TLS{}, s.cluster.TLS)
+	assert.False(t, s.Check)
+	assert.Empty(t, s.Cluster.Username)
+	assert.Empty(t, s.Cluster.Password)
+	assert.Equal(t, cluster.TLS{}, s.Cluster.TLS)
 }
 
 func TestGroupAndNamespaceBecomeTheRootOfAllKeys(t *testing.T) {
@@ -127,15 +127,15 @@ func TestDurationsAreGoDurationsOrMilliseconds(t *testing.T) {
 	} {
 		s, err := newSettings(registryConfig{address: "a", timeout: value, params: map[string]string{"session": value, "retry.interval": value}}.url(t), inRegistry)
 		if assert.NoError(t, err, value) {
-			assert.Equal(t, want, s.timeout, "registry.timeout=%q", value)
-			assert.Equal(t, want, s.cluster.Timeout, "registry.timeout=%q", value)
-			assert.Equal(t, want, s.cluster.Session, "session=%q", value)
+			assert.Equal(t, want, s.Timeout, "registry.timeout=%q", value)
+			assert.Equal(t, want, s.Cluster.Timeout, "registry.timeout=%q", value)
+			assert.Equal(t, want, s.Cluster.Session, "session=%q", value)
 			assert.Equal(t, []time.Duration{want}, waits(s), "retry.interval=%q", value)
 		}
 	}
 	s, err := newSettings(with(constant.RegistryTimeoutKey, "1ms").url(t), inRegistry)
 	require.NoError(t, err)
-	assert.Equal(t, time.Millisecond, s.timeout, "the shortest registry.timeout")
+	assert.Equal(t, time.Millisecond, s.Timeout, "the shortest registry.timeout")
 	s, err = newSettings(with("retry.interval", "0").url(t), inRegistry)
 	require.NoError(t, err)
 	assert.Equal(t, []time.Duration{0}, waits(s), "retry.interval may be nothing")
@@ -156,7 +156,7 @@ func TestCheckIsRead(t *testing.T) {
 	for value, want := range map[string]bool{"true": true, "false": false, "": false, "True": true, "0": false} {
 		s, err := newSettings(with(constant.CheckKey, value).url(t), inRegistry)
 		if assert.NoError(t, err, value) {
-			assert.Equal(t, want, s.check, "check=%q", value)
+			assert.Equal(t, want, s.Check, "check=%q", value)
 		}
 	}
 }
@@ -215,7 +215,7 @@ func TestParametersThatAreNotOursAreLeftAlone(t *testing.T) {
 	require.NoError(t, err)
 	plain, err := newSettings(registryConfig{address: "127.0.0.1:2379"}.url(t), inRegistry)
 	require.NoError(t, err)
-	s.cluster.Retry, plain.cluster.Retry = nil, nil
+	s.Cluster.Retry, plain.Cluster.Retry = nil, nil
 	assert.Equal(t, plain, s, "parameters of others changed the settings")
 	assert.Equal(t, before, u.String(), "reading the URL changed it")
 
@@ -228,9 +228,9 @@ func TestParametersBehindTheAddressCountUnlessTheyAreConfiguredThemselves(t *tes
 	const address = "etcdv3://a:1?session=60000&registry.group=behind&check=true&backup=b:2,c:3"
 	s, err := newSettings(registryConfig{address: address, group: "configured"}.url(t), inRegistry)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"a:1", "b:2", "c:3"}, s.cluster.Endpoints)
-	assert.Equal(t, time.Minute, s.cluster.Session)
-	assert.True(t, s.check)
+	assert.Equal(t, []string{"a:1", "b:2", "c:3"}, s.Cluster.Endpoints)
+	assert.Equal(t, time.Minute, s.Cluster.Session)
+	assert.True(t, s.Check)
 	assert.Equal(t, "/configured", s.root())
 
 	s, err = newSettings(registryConfig{address: address}.url(t), inRegistry)
@@ -263,8 +263,8 @@ func TestUserNameAndPasswordAreThoseOfTheConfigOrElseThoseInTheAddress(t *testin
 	} {
 		s, err := newSettings(c.config.url(t), inRegistry)
 		if assert.NoError(t, err, name) {
-			assert.Equal(t, c.username, s.cluster.Username, name)
-			assert.Equal(t, c.password, s.cluster.Password, name)
+			assert.Equal(t, c.username, s.Cluster.Username, name)
+			assert.Equal(t, c.password, s.Cluster.Password, name)
 		}
 	}
 }
@@ -297,11 +297,11 @@ func TestThePasswordNeedNotStandInTheConfiguration(t *testing.T) {
 	for name, value := range map[string]string{"password-env": "ETCD_PASSWORD", "password-file": file} {
 		s, err := newSettings(registryConfig{address: "a:1", username: "root", params: map[string]string{name: value}}.url(t), inRegistry)
 		require.NoError(t, err)
-		assert.Equal(t, "root", s.cluster.Username)
+		assert.Equal(t, "root", s.Cluster.Username)
 		if name == "password-env" {
-			assert.Equal(t, "SECRET", s.cluster.Password)
+			assert.Equal(t, "SECRET", s.Cluster.Password)
 		} else {
-			assert.Equal(t, file, s.cluster.PasswordFile)
+			assert.Equal(t, file, s.Cluster.PasswordFile)
 		}
 	}
 }
@@ -355,7 +355,7 @@ func TestTLSIsUsedWhenItIsConfiguredOrTheAddressSaysHTTPS(t *testing.T) {
 	} {
 		s, err := newSettings(registryConfig{address: c.address, params: c.params}.url(t), inRegistry)
 		if assert.NoError(t, err, name) {
-			assert.Equal(t, c.want, s.cluster.TLS, name)
+			assert.Equal(t, c.want, s.Cluster.TLS, name)
 		}
 	}
 
@@ -363,7 +363,7 @@ func TestTLSIsUsedWhenItIsConfiguredOrTheAddressSaysHTTPS(t *testing.T) {
 		"ca-cert-file": ca, "tls-cert-file": cert, "tls-key-file": key, "tls-server-name": "etcd",
 	}}.url(t), inRegistry)
 	require.NoError(t, err)
-	config, err := s.cluster.TLS.Config()
+	config, err := s.Cluster.TLS.Config()
 	require.NoError(t, err)
 	assert.Equal(t, "etcd", config.ServerName)
 	assert.NotNil(t, config.RootCAs)
@@ -459,7 +459,7 @@ func TestTheURLOfTheRegistryShowsNoPasswordThatIsInTheAddress(t *testing.T) {
 // waits returns what the policy of the settings waits before each retry.
 func waits(s settings) []time.Duration {
 	var all []time.Duration
-	schedule := s.cluster.Retry.BackOff()
+	schedule := s.Cluster.Retry.BackOff()
 	for range 200 {
 		wait := schedule.NextBackOff()
 		if wait == backoff.Stop {
@@ -548,7 +548,7 @@ func TestOtherExtensionsNameTheSameFieldsInTheirOwnWay(t *testing.T) {
 		}
 		plain, err := newSettings(u, c.names)
 		require.NoError(t, err, name)
-		assert.Zero(t, plain.cluster.Session, "%s: it takes no lease, a registry says how long one is", name)
+		assert.Zero(t, plain.Cluster.Session, "%s: it takes no lease, a registry says how long one is", name)
 
 		for key, value := range c.params {
 			u.SetParam(key, value)
@@ -558,8 +558,8 @@ func TestOtherExtensionsNameTheSameFieldsInTheirOwnWay(t *testing.T) {
 		s, err := newSettings(u, c.names)
 		require.NoError(t, err, name)
 		assert.Equal(t, "/n/g", s.root(), name)
-		assert.Equal(t, 1500*time.Millisecond, s.timeout, name)
-		assert.Equal(t, 7*time.Second, s.cluster.Session, name)
+		assert.Equal(t, 1500*time.Millisecond, s.Timeout, name)
+		assert.Equal(t, 7*time.Second, s.Cluster.Session, name)
 	}
 }
 

@@ -22,21 +22,14 @@ type metadataReports struct{}
 // used. It has no error to return: a report of which the URL is wrong returns it
 // from every call.
 func (metadataReports) CreateMetadataReport(u *common.URL) report.MetadataReport {
-	shown := withoutSecrets(u)
 	s, err := newSettings(u, inMetadataReport)
 	if err != nil {
 		logger.Errorf("[etcdv3] the metadata report does not work: %v", err)
-		return wrongReport{shown, err}
+		return wrongReport{withoutSecrets(u), err}
 	}
-	return metadatareport.New(metadatareport.Config{
-		URL:        shown,
-		Cluster:    s.cluster,
-		Root:       s.root(),
-		Timeout:    s.timeout,
-		Check:      s.check,
-		CachePath:  func() string { return s.cachePath(applicationOfProcess()) },
-		SaveAtOnce: s.saveAtOnce,
-	})
+	cfg := s.of(u, s.root())
+	cfg.CachePath = func(string) string { return s.cachePath(applicationOfProcess()) }
+	return metadatareport.New(cfg)
 }
 
 // applicationOfProcess is the name of the application, which the URL of a

@@ -30,7 +30,8 @@ type Config struct {
 }
 
 // File is a cache file. Its methods may be called from any goroutine; none
-// waits for another process, and only the first Get or Set reads the file.
+// waits for another process, and only the first Get or Set reads the file. Those of
+// nil do nothing.
 type File struct {
 	path      string
 	saver     *saver
@@ -84,6 +85,9 @@ func Open(path string, cfg Config) *File {
 // Close undoes one Open. The last one saves what is not saved yet; if another
 // process is saving it waits two seconds at most. Set does nothing afterwards.
 func (f *File) Close() {
+	if f == nil {
+		return
+	}
 	table.mu.Lock()
 	if f.users == 0 {
 		table.mu.Unlock()
@@ -115,6 +119,9 @@ func (f *File) Path() string { return f.path }
 // service that had no URLs is ok too. The URLs are as they are in the file;
 // whether they are any is for the caller to see.
 func (f *File) Get(serviceKey string) (urls []string, saved time.Time, ok bool) {
+	if f == nil {
+		return nil, time.Time{}, false
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.loadLocked()
@@ -125,7 +132,7 @@ func (f *File) Get(serviceKey string) (urls []string, saved time.Time, ok bool) 
 // Set replaces the URLs of a service. They hold no white space, as URLs do
 // not. It saves nothing if they are what they were, in the same order.
 func (f *File) Set(serviceKey string, urls []string) {
-	if f.saver.isClosed() {
+	if f == nil || f.saver.isClosed() {
 		return
 	}
 	if f.put(serviceKey, joinURLs(urls)) {

@@ -202,6 +202,20 @@ func (c *Cluster) Waiting(timeout time.Duration) (context.Context, context.Cance
 	return context.WithDeadlineCause(context.Background(), deadline, reason)
 }
 
+// Ask sends a request, and again while etcd is away, by the policy or until ctx ends.
+func (c *Cluster) Ask(ctx context.Context, p retry.Policy, request func(context.Context, *clientv3.Client) error) error {
+	return retry.Do(ctx, p, func(ctx context.Context) error {
+		client, err := c.Client(ctx)
+		if err != nil {
+			return err
+		}
+		return request(ctx, client)
+	})
+}
+
+// Impatient is the policy of a request that somebody waits for as long as ctx lasts.
+var Impatient = retry.Backoff(100*time.Millisecond, time.Second)
+
 // Client returns the connected client, or connects. With a user name that
 // waits for etcd to accept the credentials, at most for the timeout of the
 // configuration; without one it does not wait.

@@ -16,29 +16,15 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
-// Config is what a Center needs.
-type Config struct {
-	URL     *common.URL // for GetURL
-	Cluster cluster.Config
-	Root    string        // what every key begins with: "/dubbo/config"
-	Timeout time.Duration // how long a call of the framework waits for etcd
-	// ScriptRules lets rules through that are programs.
-	ScriptRules bool
-	// OverridesChanged is called when listeners have been told of other overrides
-	// (configurators) than before, with the names of the parameters that those
-	// before set. Nil: nobody is interested.
-	OverridesChanged func(before []string)
-}
-
 // Center is a config_center.DynamicConfiguration. Its methods may be called
 // from any goroutine. Making one costs nothing: it connects with its first use.
 type Center struct {
-	cfg     Config
-	cluster *cluster.User
+	user    *extension.User
 	reads   reads
 	scripts sync.Once // the log was told that they are not let through
 
@@ -47,17 +33,16 @@ type Center struct {
 	listeners map[listenerID]*subscription
 	calls     map[config_center.ConfigurationListener]*calls
 	started   map[string]string // what GetProperties returned, by key, until somebody listens to it
-	closed    bool
 	overrides overrides
 }
 
 var _ config_center.DynamicConfiguration = (*Center)(nil)
 
 // New makes a Center.
-func New(cfg Config) *Center {
+func New(cfg extension.Config) *Center {
 	return &Center{
-		cfg:       cfg,
-		cluster:   cluster.NewUser(cfg.Cluster),
+		user:      extension.NewUser(cfg, cfg.Timeout, extension.ErrClosed),
+		overrides: overrides{tell: cluster.OverridesChanged},
 		parser:    &parser.DefaultConfigurationParser{},
 		listeners: map[listenerID]*subscription{},
 		calls:     map[config_center.ConfigurationListener]*calls{},
@@ -66,7 +51,7 @@ func New(cfg Config) *Center {
 }
 
 // GetURL returns the URL that the center was made of, without the password.
-func (c *Center) GetURL() *common.URL { return c.cfg.URL }
+func (c *Center) GetURL() *common.URL { return c.user.URL }
 
 // Parser returns the parser of override rules.
 func (c *Center) Parser() parser.ConfigurationParser {
@@ -94,7 +79,7 @@ func (c *Center) GetProperties(key string, opts ...config_center.Option) (string
 	if err != nil {
 		return "", err
 	}
-	value, err := c.read(path, c.cfg.Timeout)
+	value, err := c.read(path, c.user.Timeout)
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +100,7 @@ func (c *Center) GetRule(key string, opts ...config_center.Option) (string, erro
 	if err != nil {
 		return "", err
 	}
-	value, err := c.read(path, min(c.cfg.Timeout, maxRuleWait))
+	value, err := c.read(path, min(c.user.Timeout, maxRuleWait))
 	if err != nil && retry.CanPass(err) {
 		if known, ok := c.known(path); ok {
 			return known, nil
@@ -148,7 +133,7 @@ func (c *Center) RemoveConfig(key, group string) error {
 
 // GetConfigKeysByGroup returns the keys of a group; it may have none.
 func (c *Center) GetConfigKeysByGroup(group string) (*gxset.HashSet, error) {
-	prefix := layout.ConfigPrefix(c.cfg.Root, group)
+	prefix := layout.ConfigPrefix(c.user.Root, group)
 	set := gxset.NewSet()
 	err := c.do("list", prefix, func(ctx context.Context, client *clientv3.Client) error {
 		response, err := client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
@@ -197,7 +182,7 @@ func (c *Center) write(key, group, what string, f func(context.Context, *clientv
 // do sends a request, and again while etcd is away, until the timeout.
 func (c *Center) do(what, path string, f func(context.Context, *clientv3.Client) error) error {
 	alone := func(*cluster.Cluster) (context.Context, context.CancelFunc) {
-		return context.WithTimeout(context.Background(), c.cfg.Timeout)
+		return context.WithTimeout(context.Background(), c.user.Timeout)
 	}
 	return c.doWithin(alone, what, path, f)
 }
@@ -205,39 +190,31 @@ func (c *Center) do(what, path string, f func(context.Context, *clientv3.Client)
 func (c *Center) doWithin(limit func(*cluster.Cluster) (context.Context, context.CancelFunc),
 	what, path string, f func(context.Context, *clientv3.Client) error,
 ) error {
-	cl, err := c.cluster.Get()
+	cl, err := c.user.Get()
 	if err != nil {
 		return fmt.Errorf("etcdv3 config center: %s %s: %w", what, path, err)
 	}
 	ctx, cancel := limit(cl)
 	defer cancel()
-	err = retry.Do(ctx, retry.Backoff(100*time.Millisecond, time.Second), func(ctx context.Context) error {
-		client, err := cl.Client(ctx)
-		if err != nil {
-			return err
-		}
-		return f(ctx, client)
-	})
+	err = cl.Ask(ctx, cluster.Impatient, f)
 	switch {
 	case err == nil:
 		return nil
 	case retry.CanPass(err):
 		return fmt.Errorf("etcdv3 config center: %s %s: etcd at %v does not answer (is it running there, and are address, TLS and firewall right?): %w",
-			what, path, c.cfg.Cluster.Endpoints, err)
+			what, path, c.user.Cluster.Endpoints, err)
 	default:
-		return fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w", what, path, c.cfg.Cluster.Endpoints, err)
+		return fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w", what, path, c.user.Cluster.Endpoints, err)
 	}
 }
 
 // Close ends the listeners, and gives up the connection if nobody else in the
 // process uses it. The framework never calls it. Calling it again does nothing.
 func (c *Center) Close() error {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
+	if !c.user.End() {
 		return nil
 	}
-	c.closed = true
+	c.mu.Lock()
 	listeners := c.listeners
 	c.listeners = nil
 	c.mu.Unlock()
@@ -246,13 +223,11 @@ func (c *Center) Close() error {
 		s.Close()
 	}
 	c.overrides.close()
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeout)
-	defer cancel()
-	return c.cluster.Close(ctx)
+	return c.user.Close()
 }
 
 func (c *Center) path(key, group string) (string, error) {
-	path, err := layout.ConfigKey(c.cfg.Root, group, key)
+	path, err := layout.ConfigKey(c.user.Root, group, key)
 	if err != nil {
 		return "", fmt.Errorf("etcdv3 config center: %w", err)
 	}

@@ -40,7 +40,7 @@ const maxRule = 1 << 20
 // in JavaScript, which the framework runs in each call, without any limit: whoever
 // can write to etcd would run what he likes in each consumer.
 func (c *Center) lets(path string) bool {
-	if c.cfg.ScriptRules || !strings.HasSuffix(path, constant.ScriptRouterRuleSuffix) {
+	if c.user.ScriptRules || !strings.HasSuffix(path, constant.ScriptRouterRuleSuffix) {
 		return true
 	}
 	c.scripts.Do(func() {

@@ -15,9 +15,11 @@ import (
 // for: each reference and each provider of a process listens to the same ones.
 const collect = 100 * time.Millisecond
 
-// overrides tells when listeners have been told of other overrides, once for
-// all of them. The zero value is ready.
+// overrides tells when listeners have been told of other overrides
+// (configurators) than before, once for all of them.
 type overrides struct {
+	tell func(before []string) // with the names of the parameters that those before set
+
 	mu     sync.Mutex // guards what follows
 	before map[string]bool
 	timer  *time.Timer
@@ -26,7 +28,7 @@ type overrides struct {
 
 // changed notes that a listener was told, and the names of the parameters that
 // were set before; a moment later tell is called with all of them.
-func (o *overrides) changed(before []string, tell func(before []string)) {
+func (o *overrides) changed(before []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -44,7 +46,7 @@ func (o *overrides) changed(before []string, tell func(before []string)) {
 	}
 	o.timer = time.AfterFunc(collect, func() {
 		if names, ok := o.take(); ok {
-			tell(names)
+			o.tell(names)
 		}
 	})
 }

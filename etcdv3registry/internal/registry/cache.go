@@ -13,9 +13,9 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
-	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cachefile"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 )
@@ -36,34 +36,24 @@ const (
 // to the providers, a provider's to the overrides): what they know is joined, and
 // of categories of which nobody has heard from etcd, what the file has stays.
 type cache struct {
-	file      *cachefile.File
-	endpoints []string
-	root      string
-	atOnce    bool
+	user *extension.User
+	file *cachefile.File
 
 	saving   sync.Mutex                                 // one save at a time, in order; taken before mu
 	mu       sync.Mutex                                 // guards what follows
 	services map[string]map[*cachedList]func() []string // nil: etcd has not been heard of
 	changed  map[string]bool                            // services that are not saved yet
 	timer    *time.Timer                                // runs while there are some
-	serving  bool                                       // it was fallen back on, and etcd has not answered since
 	closed   bool
 }
 
 // openCache opens the cache file of a registry; nil if there is to be none.
-func openCache(cfg Config, application string) *cache {
-	path := cfg.CachePath(application)
-	if path == "" {
+func openCache(user *extension.User, application string) *cache {
+	file := user.File(application, cachefile.Config{Delay: fileDelay})
+	if file == nil {
 		return nil
 	}
-	return &cache{
-		file:      cachefile.Open(path, cachefile.Config{Immediate: cfg.SaveAtOnce, Delay: fileDelay}),
-		endpoints: cfg.Cluster.Endpoints,
-		root:      cfg.Root,
-		atOnce:    cfg.SaveAtOnce,
-		services:  map[string]map[*cachedList]func() []string{},
-		changed:   map[string]bool{},
-	}
+	return &cache{user: user, file: file, services: map[string]map[*cachedList]func() []string{}, changed: map[string]bool{}}
 }
 
 // list returns the part of the cache that belongs to one subscription. It is
@@ -72,7 +62,7 @@ func (c *cache) list(u *common.URL, q query) *cachedList {
 	if c == nil || q.service == constant.AnyValue {
 		return nil
 	}
-	l := &cachedList{cache: c, service: u.ServiceKey(), prefix: layout.ServicePrefix(c.root, q.service), covers: q.wantsCategory}
+	l := &cachedList{cache: c, service: u.ServiceKey(), prefix: layout.ServicePrefix(c.user.Root, q.service), covers: q.wantsCategory}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.services[l.service] == nil {
@@ -102,7 +92,7 @@ func (c *cache) save() {
 				continue
 			}
 			for _, key := range keys() {
-				urls = append(urls, cachedURL(c.root, key))
+				urls = append(urls, cachedURL(c.user.Root, key))
 			}
 		}
 		slices.Sort(urls)
@@ -130,7 +120,7 @@ func (c *cache) unheard(service string, lists map[*cachedList]func() []string) [
 	})
 }
 
-// close saves what is not saved yet.
+// close hands over what has not been, before the file is closed.
 func (c *cache) close() {
 	if c == nil {
 		return
@@ -142,7 +132,6 @@ func (c *cache) close() {
 	}
 	c.mu.Unlock()
 	c.save()
-	c.file.Close()
 }
 
 // cachedList is the part of the cache that belongs to one subscription. It is
@@ -166,15 +155,7 @@ func (l *cachedList) Load() (keys []string, ok bool) {
 	for _, u := range urls {
 		keys = append(keys, l.prefix+cachedSegment(u))
 	}
-	c := l.cache
-	c.mu.Lock()
-	first := !c.serving
-	c.serving = true
-	c.mu.Unlock()
-	if first {
-		logger.Warnf("[etcdv3] ETCD DOES NOT ANSWER, RUNNING ON CACHED ADDRESSES: etcd at %v is away; the addresses are from %s, saved %v ago; they are brought up to date when etcd answers",
-			c.endpoints, c.file.Path(), time.Since(saved).Round(time.Second))
-	}
+	l.cache.user.FallsBack("addresses", l.cache.file, saved)
 	return keys, true
 }
 
@@ -186,17 +167,14 @@ func (l *cachedList) Save(keys func() []string) {
 		c.mu.Unlock()
 		return
 	}
-	if c.serving {
-		c.serving = false
-		logger.Infof("[etcdv3] etcd at %v answers: the cached addresses are brought up to date", c.endpoints)
-	}
+	c.user.Answers("addresses")
 	c.services[l.service][l] = keys
 	c.changed[l.service] = true
-	if !c.atOnce && c.timer == nil {
+	if !c.user.SaveAtOnce && c.timer == nil {
 		c.timer = time.AfterFunc(collectDelay, c.save)
 	}
 	c.mu.Unlock()
-	if c.atOnce {
+	if c.user.SaveAtOnce {
 		c.save()
 	}
 }

@@ -44,12 +44,12 @@ func (r *Registry) register(u *common.URL) error {
 	if err != nil {
 		return err
 	}
-	return r.registrations.Register(n)
+	return r.user.Registrations.Register(n)
 }
 
 // registrationOf returns what registers a URL.
 func (r *Registry) registrationOf(u *common.URL) (desired.Registration, error) {
-	key, err := layout.KeyOf(r.cfg.Root, u)
+	key, err := layout.KeyOf(r.user.Root, u)
 	key.Optional = layout.CategoryOf(u) == layout.Consumers // a consumer is called by nobody
 	return desired.Registration{Slot: slotOf(u, key), Key: key, Name: describe(u), Check: r.checks(u)}, err
 }
@@ -57,7 +57,7 @@ func (r *Registry) registrationOf(u *common.URL) (desired.Registration, error) {
 // checks reports whether an etcd that is away is an error to the caller: by the
 // registry's params or, as in Java's FailbackRegistry, by the service's own.
 func (r *Registry) checks(u *common.URL) bool {
-	return r.cfg.Check || u.GetParamBool(constant.CheckKey, false)
+	return r.user.Check || u.GetParamBool(constant.CheckKey, false)
 }
 
 // registerWait is a little less than registry.timeout. That is the framework's
@@ -84,12 +84,12 @@ func (r *Registry) unregister(u *common.URL) error {
 	if err != nil {
 		return err
 	}
-	if layout.CategoryOf(u) == layout.Providers && r.registrations.Holds(n) {
+	if layout.CategoryOf(u) == layout.Providers && r.user.Registrations.Holds(n) {
 		r.mu.Lock()
 		delete(r.origins, governance.ExportKey(u)) // if it is exported again, that is how it is without rules
 		r.mu.Unlock()
 	}
-	return r.registrations.Unregister(n)
+	return r.user.Registrations.Unregister(n)
 }
 
 // describe names a URL in an error or the log: "provider com.example.Greeter

@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -68,10 +69,10 @@ func (a *snapshot) isCurrent(revision int64) bool {
 func (d *Discovery) GetInstances(application string) []registry.ServiceInstance {
 	c, a, v := d.ask(application)
 	if a == nil {
-		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.cfg.Cluster.Endpoints, application, cluster.ErrClosed)
+		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.user.Cluster.Endpoints, application, extension.ErrClosed)
 		return []registry.ServiceInstance{}
 	}
-	ctx, cancel := c.Waiting(d.cfg.Timeout)
+	ctx, cancel := c.Waiting(d.user.Timeout)
 	defer cancel()
 	late := v.feed.Revision() > 0 // it was read some time ago, and may be behind etcd
 	if err := v.feed.Ready(ctx); err != nil {
@@ -80,7 +81,7 @@ func (d *Discovery) GetInstances(application string) []registry.ServiceInstance 
 	instances, revision, keys := a.read(v)
 	if late {
 		if newer, err := d.newer(ctx, c, application, revision, keys); err != nil {
-			logger.Warnf("[etcdv3] instances of %s may have changed since etcd at %v was heard of last: %v", application, d.cfg.Cluster.Endpoints, err)
+			logger.Warnf("[etcdv3] instances of %s may have changed since etcd at %v was heard of last: %v", application, d.user.Cluster.Endpoints, err)
 		} else if newer != nil {
 			return a.returns(newer)
 		}
@@ -92,8 +93,8 @@ func (d *Discovery) GetInstances(application string) []registry.ServiceInstance 
 	}
 	a.served = revision
 	a.count.Store(int64(len(instances)))
-	if len(instances) > 0 || !d.cfg.KeepLast { // a listener may keep the last ones, and the file with it
-		d.opened().save(application, v)
+	if len(instances) > 0 || !d.user.KeepLast { // a listener may keep the last ones, and the file with it
+		d.save(application, v)
 	}
 	return instances
 }
@@ -143,13 +144,13 @@ func (d *Discovery) newer(ctx context.Context, c *cluster.Cluster, application s
 // with err: those that the cache file has, or none.
 func (d *Discovery) without(application string, err error) map[string]*seen {
 	if !retry.CanPass(err) {
-		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.cfg.Cluster.Endpoints, application, err)
+		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.user.Cluster.Endpoints, application, err)
 		return nil
 	}
-	all, ok := d.opened().load(application)
+	all, ok := d.load(application)
 	if !ok {
 		logger.Warnf("[etcdv3] there are no instances of %s yet: etcd at %v has not answered, they follow when it does: %v",
-			application, d.cfg.Cluster.Endpoints, err)
+			application, d.user.Cluster.Endpoints, err)
 	}
 	return all
 }
@@ -161,7 +162,7 @@ func (d *Discovery) ask(application string) (*cluster.Cluster, *snapshot, *view)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := d.user.Get()
-	if err != nil || d.destroyed {
+	if err != nil {
 		return nil, nil, nil
 	}
 	d.hearLocked(c)
@@ -170,7 +171,7 @@ func (d *Discovery) ask(application string) (*cluster.Cluster, *snapshot, *view)
 		a = &snapshot{}
 		d.snapshots[application] = a
 	}
-	if during := d.cfg.Timeout + askedFor; a.view != nil {
+	if during := d.user.Timeout + askedFor; a.view != nil {
 		a.expire.Reset(during)
 	} else {
 		a.view = newView(c.Watches, d.prefix(application))
@@ -184,7 +185,7 @@ func (d *Discovery) ask(application string) (*cluster.Cluster, *snapshot, *view)
 }
 
 func (d *Discovery) prefix(application string) string {
-	return layout.InstancePrefix(d.cfg.Root, application)
+	return layout.InstancePrefix(d.user.Root, application)
 }
 
 // GetServices returns the names of all applications that have an instance in
@@ -192,13 +193,13 @@ func (d *Discovery) prefix(application string) string {
 // is away it returns those that this process has registered.
 func (d *Discovery) GetServices() *gxset.HashSet {
 	names := gxset.NewSet()
-	for _, name := range d.registrations.Slots() {
+	for _, name := range d.user.Registrations.Slots() {
 		application, _ := layout.SplitInstance(name)
 		names.Add(application)
 	}
 	keys, err := d.keys()
 	if err != nil {
-		logger.Warnf("[etcdv3] cannot list the applications in etcd at %v: %v", d.cfg.Cluster.Endpoints, err)
+		logger.Warnf("[etcdv3] cannot list the applications in etcd at %v: %v", d.user.Cluster.Endpoints, err)
 		return names
 	}
 	names = gxset.NewSet()
@@ -215,15 +216,11 @@ func (d *Discovery) keys() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := c.Waiting(d.cfg.Timeout)
+	ctx, cancel := c.Waiting(d.user.Timeout)
 	defer cancel()
 	var keys []string
-	err = retry.Do(ctx, d.cfg.Cluster.Retry, func(ctx context.Context) error {
-		client, err := c.Client(ctx)
-		if err != nil {
-			return err
-		}
-		response, err := client.Get(ctx, d.cfg.Root+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	err = c.Ask(ctx, d.user.Cluster.Retry, func(ctx context.Context, client *clientv3.Client) error {
+		response, err := client.Get(ctx, d.user.Root+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 )
 
 // listening is one listener, to the applications that it names.
@@ -55,8 +56,8 @@ func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) erro
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := d.user.Get()
-	if err != nil || d.destroyed {
-		return fmt.Errorf("etcdv3 service discovery: listen: %w", cluster.ErrClosed)
+	if err != nil {
+		return fmt.Errorf("etcdv3 service discovery: listen: %w", extension.ErrClosed)
 	}
 	d.hearLocked(c)
 	known := d.listening[l]
@@ -151,12 +152,12 @@ func (h *hearing) update() {
 	}
 	switch {
 	case !changed:
-	case h.discovery.cfg.KeepLast && len(h.view.all) == 0 && h.known > 0:
+	case h.discovery.user.KeepLast && len(h.view.all) == 0 && h.known > 0:
 		logger.Warnf("[etcdv3] all instances of %s are gone from etcd: the last %d are kept (enable-empty-protection)", h.application, h.known)
 	default:
 		h.known = len(h.view.all)
 		h.tell()
-		h.discovery.opened().save(h.application, h.view)
+		h.discovery.save(h.application, h.view)
 	}
 }
 
