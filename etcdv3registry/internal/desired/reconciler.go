@@ -334,7 +334,10 @@ func (r *Reconciler) Close(ctx context.Context) error {
 	r.mu.Unlock()
 
 	r.cancel()
-	r.start.Do(func() { close(r.done) })
+	started := true
+	if r.start.Do(func() { started = false }); !started {
+		return nil // there is no lease
+	}
 	select {
 	case <-r.done:
 	case <-ctx.Done():

@@ -26,9 +26,9 @@ func TestWhoHasAskedIsToldAgainAfterAnOverride(t *testing.T) {
 	d := New(extension.Config{}, nil)
 	a := &snapshot{served: 7}
 	d.snapshots["greeter"] = a
-	assert.True(t, a.isCurrent(7))
+	assert.True(t, d.isCurrent(a, 7))
 	d.tellAgain()
-	assert.False(t, a.isCurrent(7))
+	assert.False(t, d.isCurrent(a, 7))
 }
 
 const key = "/services/shop/"

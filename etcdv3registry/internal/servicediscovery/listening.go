@@ -72,7 +72,7 @@ func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) erro
 				Name: nameInLog(application), Update: h.update, Again: h.again, Retry: againAfter(),
 			})
 			if h.snapshot != nil {
-				h.known = int(h.snapshot.count.Load())
+				h.known = h.snapshot.count
 			}
 			known.applications[application] = h
 			h.Start(0)
@@ -95,7 +95,7 @@ func (d *Discovery) tellAgain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, a := range d.snapshots {
-		a.mixed.Store(true)
+		a.mixed = true
 	}
 	for _, l := range d.listening {
 		for _, h := range l.applications {
@@ -148,7 +148,7 @@ func (l *listening) close() {
 func (h *hearing) update() {
 	_, changed := h.view.update()
 	if !h.Delivered() {
-		changed = h.snapshot == nil || !h.snapshot.isCurrent(h.view.feed.Revision()) || h.asks() // asked for after the view is up to date
+		changed = h.snapshot == nil || !h.discovery.isCurrent(h.snapshot, h.view.feed.Revision()) || h.asks() // asked for after the view is up to date
 	}
 	switch {
 	case !changed:
