@@ -203,7 +203,7 @@ func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
 			u = s.read(k.key)
 		}
 		if u != nil {
-			events = append(events, event(remoting.EventTypeAdd, k.id, u))
+			events = append(events, delivery.Event(remoting.EventTypeAdd, k.id, u))
 		}
 	}
 	return delivery.Call(s.feed.name(), "a list", func() { s.listener.NotifyAll(events, func() {}) })

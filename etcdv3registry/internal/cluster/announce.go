@@ -37,9 +37,7 @@ func (c *Cluster) Announced() bool {
 // goroutine. f returns when what it was to write is in etcd, or is given up; after
 // undo it may be called once more, by somebody who is about to.
 func (c *Cluster) BeforeInstance(f func() error) (undo func()) {
-	return c.preparing.add(func(p *preparation) {
-		p.running.Go(func() { p.add(f()) })
-	})
+	return c.preparing.add(f)
 }
 
 // PrepareInstance is for who is about to register an instance on the cluster. It
@@ -52,23 +50,15 @@ func (c *Cluster) PrepareInstance() error {
 		table.announced[c.cfg.id()] = false
 	}
 	table.mu.Unlock()
-	p := &preparation{}
+	var all []func() error
 	for _, each := range inUse() {
-		each.preparing.call(p)
+		all = append(all, each.preparing.now()...)
 	}
-	p.running.Wait()
-	return p.err
-}
-
-// preparation is one call of PrepareInstance.
-type preparation struct {
-	running sync.WaitGroup
-	mu      sync.Mutex // guards err
-	err     error
-}
-
-func (p *preparation) add(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.err = errors.Join(p.err, err)
+	errs := make([]error, len(all))
+	var running sync.WaitGroup
+	for i, f := range all {
+		running.Go(func() { errs[i] = f() })
+	}
+	running.Wait()
+	return errors.Join(errs...)
 }

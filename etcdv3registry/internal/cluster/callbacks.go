@@ -16,21 +16,23 @@ func (c *Cluster) OnOverrides(f func(before []string)) (undo func()) {
 // process: the config center's need not be the registry's.
 func OverridesChanged(before []string) {
 	for _, c := range inUse() {
-		c.overrides.call(before)
+		for _, f := range c.overrides.now() {
+			f(before)
+		}
 	}
 }
 
-// callbacks is what is called on one occasion.
-type callbacks[T any] struct {
+// callbacks are what is called on one occasion.
+type callbacks[F any] struct {
 	mu  sync.Mutex // guards what follows
-	all map[*func(T)]struct{}
+	all map[*F]struct{}
 }
 
-func (c *callbacks[T]) add(f func(T)) (undo func()) {
+func (c *callbacks[F]) add(f F) (undo func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil {
-		c.all = map[*func(T)]struct{}{}
+		c.all = map[*F]struct{}{}
 	}
 	c.all[&f] = struct{}{}
 	return func() {
@@ -40,14 +42,12 @@ func (c *callbacks[T]) add(f func(T)) (undo func()) {
 	}
 }
 
-func (c *callbacks[T]) call(with T) {
+// now returns what is to be called, by the caller.
+func (c *callbacks[F]) now() (all []F) {
 	c.mu.Lock()
-	all := make([]*func(T), 0, len(c.all))
+	defer c.mu.Unlock()
 	for f := range c.all {
-		all = append(all, f)
+		all = append(all, *f)
 	}
-	c.mu.Unlock()
-	for _, f := range all {
-		(*f)(with)
-	}
+	return all
 }

@@ -45,8 +45,8 @@ type Cluster struct {
 	members  *members       // nil: only the configured endpoints are used
 	running  sync.WaitGroup // the monitor, and who follows the members
 
-	overrides callbacks[[]string]
-	preparing callbacks[*preparation]
+	overrides callbacks[func(before []string)]
+	preparing callbacks[func() error]
 }
 
 // table holds the clusters in use.

@@ -22,6 +22,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/limits"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -288,10 +289,7 @@ func (r *Reconciler) changeLocked(changed ...*entry) *Change {
 
 func (r *Reconciler) signal(c chan struct{}) {
 	r.start.Do(func() { go r.run() })
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	delivery.Signal(c)
 }
 
 // Resync has the Reconciler look whether etcd still has all keys, with a lease as
