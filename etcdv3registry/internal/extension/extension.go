@@ -91,7 +91,7 @@ func (u *User) desired() (*desired.Reconciler, error) {
 
 // File returns the cache file of an application, opened by the first call; nil, of
 // which the methods do nothing, if there is none.
-func (u *User) File(application string, cfg cachefile.Config) *cachefile.File {
+func (u *User) File(application string) *cachefile.File {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.opened || u.ended || u.CachePath == nil {
@@ -99,8 +99,7 @@ func (u *User) File(application string, cfg cachefile.Config) *cachefile.File {
 	}
 	u.opened = true
 	if path := u.CachePath(application); path != "" {
-		cfg.Immediate = u.SaveAtOnce
-		u.file = cachefile.Open(path, cfg)
+		u.file = cachefile.Open(path, cachefile.Config{Immediate: u.SaveAtOnce})
 	}
 	return u.file
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cachefile"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
@@ -66,7 +65,7 @@ func TestAUserThatHasEndedIsOfNoUseToAnybody(t *testing.T) {
 				_, err = u.Get()
 				require.ErrorIs(t, err, ErrClosed)
 				require.ErrorIs(t, u.Registrations.Register(desired.Registration{}), ErrClosed)
-				assert.Nil(t, u.File("shop", cachefile.Config{}))
+				assert.Nil(t, u.File("shop"))
 			}
 			again := cluster.Acquire(cfg.Cluster)
 			assert.Same(t, other, again, "each has left once")
@@ -94,8 +93,8 @@ func TestWhatIsCachedIsToldOfOnceUntilEtcdAnswers(t *testing.T) {
 			return filepath.Join(t.TempDir(), application)
 		}
 		u := newUser(cfg)
-		file := u.File("shop", cachefile.Config{})
-		assert.Same(t, file, u.File("shop", cachefile.Config{}))
+		file := u.File("shop")
+		assert.Same(t, file, u.File("shop"))
 		assert.Equal(t, 1, asked)
 		log := logtest.Record(t)
 		u.Answers("addresses")

@@ -143,7 +143,7 @@ func (r *Report) withoutEtcd(key string, err error) ([]string, error) {
 // file is the local cache file: which applications served an interface, for a
 // consumer that starts without etcd. An entry has the name of the key in etcd, which
 // no entry of a registry has.
-func (r *Report) file() *cachefile.File { return r.user.File("", cachefile.Config{}) }
+func (r *Report) file() *cachefile.File { return r.user.File("") }
 
 // save saves the names for a key, if the file can hold them. None are saved only
 // over some: of most interfaces that a process asks for there is nothing to say.

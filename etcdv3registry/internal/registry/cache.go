@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
@@ -18,14 +17,6 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
-)
-
-// A change is saved after 500 ms, as in
-// org.apache.dubbo.registry.support.AbstractRegistry: the URLs are made of the
-// keys, once for all changes, late in that time.
-const (
-	collectDelay = 450 * time.Millisecond
-	fileDelay    = 50 * time.Millisecond
 )
 
 // cache is the local cache file as one registry uses it: what its listeners
@@ -39,21 +30,17 @@ type cache struct {
 	user *extension.User
 	file *cachefile.File
 
-	saving   sync.Mutex                                 // one save at a time, in order; taken before mu
 	mu       sync.Mutex                                 // guards what follows
-	services map[string]map[*cachedList]func() []string // nil: etcd has not been heard of
-	changed  map[string]bool                            // services that are not saved yet
-	timer    *time.Timer                                // runs while there are some
-	closed   bool
+	services map[string]map[*cachedList]func() []string // keys; nil: etcd has not been heard of
 }
 
 // openCache opens the cache file of a registry; nil if there is to be none.
 func openCache(user *extension.User, application string) *cache {
-	file := user.File(application, cachefile.Config{Delay: fileDelay})
+	file := user.File(application)
 	if file == nil {
 		return nil
 	}
-	return &cache{user: user, file: file, services: map[string]map[*cachedList]func() []string{}, changed: map[string]bool{}}
+	return &cache{user: user, file: file, services: map[string]map[*cachedList]func() []string{}}
 }
 
 // list returns the part of the cache that belongs to one subscription. It is
@@ -72,38 +59,27 @@ func (c *cache) list(u *common.URL, q query) *cachedList {
 	return l
 }
 
-// save converts and hands over what has changed; it runs in its own goroutine,
-// or in that of a delivery if everything is to be saved at once.
-func (c *cache) save() {
-	c.saving.Lock()
-	defer c.saving.Unlock()
+// urls returns those of a service, once for all that has changed.
+func (c *cache) urls(service string, saved []string) []string {
 	c.mu.Lock()
-	changed := c.changed
-	c.changed, c.timer = map[string]bool{}, nil
-	lists := map[string]map[*cachedList]func() []string{}
-	for service := range changed {
-		lists[service] = maps.Clone(c.services[service])
-	}
+	lists := maps.Clone(c.services[service])
 	c.mu.Unlock()
-	for service, all := range lists {
-		urls := c.unheard(service, all)
-		for _, keys := range all {
-			if keys == nil {
-				continue
-			}
-			for _, key := range keys() {
-				urls = append(urls, cachedURL(c.user.Root, key))
-			}
+	urls := unheard(saved, lists)
+	for _, keys := range lists {
+		if keys == nil {
+			continue
 		}
-		slices.Sort(urls)
-		c.file.Set(service, slices.Compact(urls))
+		for _, key := range keys() {
+			urls = append(urls, cachedURL(c.user.Root, key))
+		}
 	}
+	slices.Sort(urls)
+	return slices.Compact(urls)
 }
 
 // unheard returns what the file has of categories that no subscription has heard
 // of from etcd, or that one is about which has not.
-func (c *cache) unheard(service string, lists map[*cachedList]func() []string) []string {
-	saved, _, _ := c.file.Get(service)
+func unheard(saved []string, lists map[*cachedList]func() []string) []string {
 	return slices.DeleteFunc(saved, func(u string) bool {
 		category, _, _ := strings.Cut(cachedSegment(u), "/")
 		heard := false
@@ -118,20 +94,6 @@ func (c *cache) unheard(service string, lists map[*cachedList]func() []string) [
 		}
 		return heard
 	})
-}
-
-// close hands over what has not been, before the file is closed.
-func (c *cache) close() {
-	if c == nil {
-		return
-	}
-	c.mu.Lock()
-	c.closed = true
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	c.mu.Unlock()
-	c.save()
 }
 
 // cachedList is the part of the cache that belongs to one subscription. It is
@@ -159,23 +121,18 @@ func (l *cachedList) Load() (keys []string, ok bool) {
 	return keys, true
 }
 
-// Save notes what the listener knows, to be saved a little later.
+// Save notes what the listener knows. The URLs are made of the keys later.
 func (l *cachedList) Save(keys func() []string) {
 	c := l.cache
 	c.mu.Lock()
-	if c.closed || l.ended {
-		c.mu.Unlock()
-		return
-	}
-	c.user.Answers("addresses")
-	c.services[l.service][l] = keys
-	c.changed[l.service] = true
-	if !c.user.SaveAtOnce && c.timer == nil {
-		c.timer = time.AfterFunc(collectDelay, c.save)
+	ended := l.ended
+	if !ended {
+		c.services[l.service][l] = keys
 	}
 	c.mu.Unlock()
-	if c.user.SaveAtOnce {
-		c.save()
+	if !ended {
+		c.user.Answers("addresses")
+		c.file.SetLater(l.service, c, func(saved []string) []string { return c.urls(l.service, saved) })
 	}
 }
 
@@ -185,12 +142,7 @@ func (l *cachedList) end() {
 		return
 	}
 	c := l.cache
-	c.mu.Lock()
-	pending := c.changed[l.service]
-	c.mu.Unlock()
-	if pending {
-		c.save()
-	}
+	c.file.Get(l.service) // which makes it
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.ended = true // a delivery that unsubscribes saves after this

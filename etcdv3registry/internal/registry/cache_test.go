@@ -36,7 +36,6 @@ func (c *cached) restart() {
 }
 
 func (c *cached) end() {
-	c.close()
 	c.user.End()
 	require.NoError(c.t, c.user.Close())
 }

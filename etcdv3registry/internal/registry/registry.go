@@ -82,7 +82,7 @@ func (r *Registry) Destroy() {
 		return
 	}
 	r.mu.Lock()
-	subscriptions, cached, deaf := r.subscriptions, r.cache, r.deaf
+	subscriptions, deaf := r.subscriptions, r.deaf
 	r.subscriptions, r.origins = nil, nil
 	r.mu.Unlock()
 
@@ -91,7 +91,6 @@ func (r *Registry) Destroy() {
 	for _, s := range subscriptions {
 		s.Close()
 	}
-	cached.close()
 	if deaf != nil {
 		deaf()
 	}

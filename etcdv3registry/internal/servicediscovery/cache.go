@@ -11,7 +11,7 @@ import (
 // application is an entry of its own: services/<application>, a name that no
 // service key of an interface-level registry has.
 func (d *Discovery) file() *cachefile.File {
-	return d.user.File(layout.ApplicationOf(d.user.URL), cachefile.Config{})
+	return d.user.File(layout.ApplicationOf(d.user.URL))
 }
 
 func entryOf(application string) string { return "services/" + application }
