@@ -117,38 +117,26 @@ func (c *Center) GetInternalProperty(key string, opts ...config_center.Option) (
 // PublishConfig puts a configuration or a rule. Other than what a service
 // registers this is not made good later: while etcd is away it is an error.
 func (c *Center) PublishConfig(key, group, value string) error {
-	return c.write(key, group, "publish", func(ctx context.Context, client *clientv3.Client, path string) error {
-		_, err := client.Put(ctx, path, value)
-		return err
-	})
+	return c.write("publish", key, group, func(path string) clientv3.Op { return clientv3.OpPut(path, value) })
 }
 
 // RemoveConfig deletes one; none is not an error.
 func (c *Center) RemoveConfig(key, group string) error {
-	return c.write(key, group, "remove", func(ctx context.Context, client *clientv3.Client, path string) error {
-		_, err := client.Delete(ctx, path)
-		return err
-	})
+	return c.write("remove", key, group, func(path string) clientv3.Op { return clientv3.OpDelete(path) })
 }
 
 // GetConfigKeysByGroup returns the keys of a group; it may have none.
 func (c *Center) GetConfigKeysByGroup(group string) (*gxset.HashSet, error) {
 	prefix := layout.ConfigPrefix(c.user.Root, group)
-	set := gxset.NewSet()
-	err := c.do("list", prefix, func(ctx context.Context, client *clientv3.Client) error {
-		response, err := client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
-		if err != nil {
-			return err
-		}
-		for _, kv := range response.Kvs {
-			if key := strings.TrimPrefix(string(kv.Key), prefix); key != "" {
-				set.Add(key)
-			}
-		}
-		return nil
-	})
+	response, err := c.do("list", c.alone, clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly()))
 	if err != nil {
 		return nil, err
+	}
+	set := gxset.NewSet()
+	for _, kv := range response.Get().Kvs {
+		if key := strings.TrimPrefix(string(kv.Key), prefix); key != "" {
+			set.Add(key)
+		}
 	}
 	return set, nil
 }
@@ -157,54 +145,51 @@ func (c *Center) GetConfigKeysByGroup(group string) (*gxset.HashSet, error) {
 // start: while etcd is away they wait for it once, not for each key.
 func (c *Center) read(path string, timeout time.Duration) (value string, err error) {
 	defer c.reads.begin()()
-	waiting := func(cl *cluster.Cluster) (context.Context, context.CancelFunc) { return cl.Waiting(timeout) }
-	err = c.doWithin(waiting, "read", path, func(ctx context.Context, client *clientv3.Client) error {
-		response, err := client.Get(ctx, path)
-		if err == nil && len(response.Kvs) > 0 {
-			value = string(response.Kvs[0].Value)
-		}
-		return err
-	})
+	together := func(cl *cluster.Cluster) (context.Context, context.CancelFunc) { return cl.Waiting(timeout) }
+	response, err := c.do("read", together, clientv3.OpGet(path))
+	if err == nil && len(response.Get().Kvs) > 0 {
+		value = string(response.Get().Kvs[0].Value)
+	}
 	if isNothing(value) || !c.lets(path) {
 		value = ""
 	}
 	return value, err
 }
 
-func (c *Center) write(key, group, what string, f func(context.Context, *clientv3.Client, string) error) error {
+func (c *Center) write(what, key, group string, op func(path string) clientv3.Op) error {
 	path, err := c.path(key, group)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = c.do(what, c.alone, op(path))
 	}
-	return c.do(what, path, func(ctx context.Context, client *clientv3.Client) error { return f(ctx, client, path) })
+	return err
 }
 
-// do sends a request, and again while etcd is away, until the timeout.
-func (c *Center) do(what, path string, f func(context.Context, *clientv3.Client) error) error {
-	alone := func(*cluster.Cluster) (context.Context, context.CancelFunc) {
-		return context.WithTimeout(context.Background(), c.user.Timeout)
-	}
-	return c.doWithin(alone, what, path, f)
+// alone is how long a request waits that does not come with many others.
+func (c *Center) alone(*cluster.Cluster) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), c.user.Timeout)
 }
 
-func (c *Center) doWithin(limit func(*cluster.Cluster) (context.Context, context.CancelFunc),
-	what, path string, f func(context.Context, *clientv3.Client) error,
-) error {
+// do sends a request, and again while etcd is away, as long as it may wait.
+func (c *Center) do(what string, wait func(*cluster.Cluster) (context.Context, context.CancelFunc), op clientv3.Op) (response clientv3.OpResponse, err error) {
+	path := string(op.KeyBytes())
 	cl, err := c.user.Get()
 	if err != nil {
-		return fmt.Errorf("etcdv3 config center: %s %s: %w", what, path, err)
+		return response, fmt.Errorf("etcdv3 config center: %s %s: %w", what, path, err)
 	}
-	ctx, cancel := limit(cl)
+	ctx, cancel := wait(cl)
 	defer cancel()
-	err = cl.Ask(ctx, cluster.Impatient, f)
+	err = cl.Ask(ctx, cluster.Impatient, func(ctx context.Context, client *clientv3.Client) (err error) {
+		response, err = client.Do(ctx, op)
+		return err
+	})
 	switch {
 	case err == nil:
-		return nil
+		return response, nil
 	case retry.CanPass(err):
-		return fmt.Errorf("etcdv3 config center: %s %s: etcd at %v does not answer (is it running there, and are address, TLS and firewall right?): %w",
+		return response, fmt.Errorf("etcdv3 config center: %s %s: etcd at %v does not answer (is it running there, and are address, TLS and firewall right?): %w",
 			what, path, c.user.Cluster.Endpoints, err)
 	default:
-		return fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w", what, path, c.user.Cluster.Endpoints, err)
+		return response, fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w", what, path, c.user.Cluster.Endpoints, err)
 	}
 }
 

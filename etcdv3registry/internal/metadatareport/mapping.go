@@ -32,7 +32,7 @@ import (
 // report.ErrMappingCASConflict, after which the framework tries again, is returned
 // only if others were quicker many times in a row.
 func (r *Report) RegisterServiceAppMapping(interfaceName, group, application string) error {
-	key, err := r.mappingKey(interfaceName, group)
+	key, err := named(layout.MappingKey(r.user.Root, group, interfaceName))
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (r *Report) RegisterServiceAppMapping(interfaceName, group, application str
 // is. In either case the listener is told later all the same: the framework takes
 // an error for no applications, and goes on.
 func (r *Report) GetServiceAppMapping(interfaceName, group string, l mappings.MappingListener) (*gxset.HashSet, error) {
-	key, err := r.mappingKey(interfaceName, group)
+	key, err := named(layout.MappingKey(r.user.Root, group, interfaceName))
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (r *Report) save(key string, names []string) {
 // returned none of them is called any more, unless it was called from inside such
 // a call.
 func (r *Report) RemoveServiceAppMappingListener(interfaceName, group string) error {
-	key, err := r.mappingKey(interfaceName, group)
+	key, err := named(layout.MappingKey(r.user.Root, group, interfaceName))
 	if err != nil {
 		return err
 	}
@@ -181,14 +181,6 @@ func (r *Report) RemoveServiceAppMappingListener(interfaceName, group string) er
 		m.Close()
 	}
 	return nil
-}
-
-func (r *Report) mappingKey(interfaceName, group string) (string, error) {
-	key, err := layout.MappingKey(r.user.Root, group, interfaceName)
-	if err != nil {
-		return "", fmt.Errorf("etcdv3 metadata report: %w", err)
-	}
-	return key, nil
 }
 
 // mapping is what one listener is told of one interface.

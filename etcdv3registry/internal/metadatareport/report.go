@@ -57,7 +57,7 @@ func (r *Report) URL() *common.URL { return r.user.URL }
 // before a Discovery on the same etcd registers its first instance, and what
 // becomes of it is an error of that.
 func (r *Report) PublishAppMetadata(application, revision string, meta *info.MetadataInfo) error {
-	key, err := r.metadataKey(application, revision)
+	key, err := named(layout.MetadataKey(r.user.Root, application, revision))
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (r *Report) prepares() (announced bool, err error) {
 // UnPublishAppMetadata deletes the metadata of a revision, if it is there. It
 // waits for etcd as PublishAppMetadata does.
 func (r *Report) UnPublishAppMetadata(application, revision string) error {
-	key, err := r.metadataKey(application, revision)
+	key, err := named(layout.MetadataKey(r.user.Root, application, revision))
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ const (
 // GetAppMetadata returns the metadata of a revision. A revision that is not
 // there is an error: the framework then asks the provider.
 func (r *Report) GetAppMetadata(application, revision string) (*info.MetadataInfo, error) {
-	key, err := r.metadataKey(application, revision)
+	key, err := named(layout.MetadataKey(r.user.Root, application, revision))
 	if err != nil {
 		return nil, err
 	}
@@ -179,9 +179,9 @@ func (r *Report) awaitMetadata(key string) ([]byte, error) {
 // ListAppRevisions returns the revisions of an application that are in etcd, and
 // when they were published; the framework deletes the old ones.
 func (r *Report) ListAppRevisions(application string) ([]report.AppRevision, error) {
-	prefix, err := layout.MetadataPrefix(r.user.Root, application)
+	prefix, err := named(layout.MetadataPrefix(r.user.Root, application))
 	if err != nil {
-		return nil, fmt.Errorf("etcdv3 metadata report: %w", err)
+		return nil, err
 	}
 	response, err := r.get(prefix, clientv3.WithPrefix())
 	if err != nil {
@@ -212,8 +212,8 @@ func (r *Report) get(key string, opts ...clientv3.OpOption) (*clientv3.GetRespon
 	return response, err
 }
 
-func (r *Report) metadataKey(application, revision string) (string, error) {
-	key, err := layout.MetadataKey(r.user.Root, application, revision)
+// named returns a key, or what its parts lack.
+func named(key string, err error) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("etcdv3 metadata report: %w", err)
 	}

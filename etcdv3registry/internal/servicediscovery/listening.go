@@ -3,6 +3,7 @@
 package servicediscovery
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -198,4 +199,18 @@ func (l *listening) asks() bool {
 func lacksMetadata(i registry.ServiceInstance) bool {
 	revision := i.GetMetadata()[constant.ExportedServicesRevisionPropertyName]
 	return revision != "" && revision != noRevision && i.GetServiceMetadata() == nil
+}
+
+// What the framework makes of an address, clients and connections, is shared by
+// the whole process, and not made for two who begin at the same moment: one closes
+// what the other is just opening. So these are of the process, too.
+var (
+	exchanges    delivery.Turns // who asks for metadata, by the address that is asked
+	applications delivery.Turns // who tells of instances, by application
+)
+
+// Turn waits until nobody else in this process is being told of the instances of
+// these applications, and returns what ends that; ok is false if ctx ended first.
+func Turn(ctx context.Context, names ...string) (release func(), ok bool) {
+	return applications.Take(ctx, names...)
 }
