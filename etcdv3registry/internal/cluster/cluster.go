@@ -186,9 +186,6 @@ func inUse() []*Cluster {
 	return slices.Collect(maps.Keys(table.used))
 }
 
-// Limits returns how much this etcd takes at once, as far as it is known.
-func (c *Cluster) Limits() *limits.Limits { return &c.limits }
-
 // Waiting returns a context for a call of the framework that waits for etcd:
 // it ends after timeout or, while etcd does not answer at all, that long after
 // it stopped answering.

@@ -76,8 +76,6 @@ type Config struct {
 	Waiting func(time.Duration) (context.Context, context.CancelFunc)
 	// Limits of etcd, which those who share them learn together. Nil: its own.
 	Limits *limits.Limits
-	// Backoff is for the background. Nil: from 200 ms to 5 s, or a quarter of the TTL.
-	Backoff retry.Policy
 }
 
 // Reconciler makes etcd agree with what is desired. Its methods may be called
@@ -135,9 +133,6 @@ func New(cfg Config) *Reconciler {
 
 // backoff is the schedule for the background.
 func (r *Reconciler) backoff() backoff.BackOff {
-	if r.cfg.Backoff != nil {
-		return r.cfg.Backoff.BackOff()
-	}
 	// Leases live on for a TTL when etcd is back: the keys have to be there by then.
 	return retry.Backoff(200*time.Millisecond, max(200*time.Millisecond, min(5*time.Second, r.TTL()/4))).BackOff()
 }
