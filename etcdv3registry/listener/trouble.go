@@ -5,6 +5,7 @@ package listener
 import (
 	"github.com/dubbogo/gost/log/logger"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -37,18 +38,10 @@ func (h *Hub) fails(m *mirror, err error) {
 	switch {
 	case now == before:
 	case now == refused:
-		logger.Errorf("[etcdv3] etcd refuses to be read, listeners of %s are told nothing until it does not (it is tried again): %v%s", m.prefix, err, grantOf(m.prefix, err))
+		logger.Errorf("[etcdv3] etcd refuses to be read, listeners of %s are told nothing until it does not (it is tried again): %v%s", m.prefix, err, layout.Grant("read", m.prefix, err))
 	case first:
 		logger.Warnf("[etcdv3] etcd cannot be watched, listeners of %d prefix(es) keep what they know and it is tried again: %v", n, err)
 	}
-}
-
-// grantOf says how the right to read a prefix is given, if that is what lacks.
-func grantOf(prefix string, err error) string {
-	if !retry.Denied(err) {
-		return ""
-	}
-	return " (the role of this user lacks a right: etcdctl role grant-permission ROLE read --prefix=true " + prefix + ")"
 }
 
 // works notes that a mirror follows etcd, or has ended.

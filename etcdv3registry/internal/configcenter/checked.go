@@ -11,7 +11,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/config_center/parser"
 	"github.com/dubbogo/gost/log/logger"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
@@ -44,7 +44,7 @@ func (c *Center) lets(path string) bool {
 		return true
 	}
 	c.scripts.Do(func() {
-		logger.Warnf("[etcdv3] %s is not looked at, as script rules are not: they are programs that run in this process (script-rules=true lets them through)", redact.Key(path))
+		logger.Warnf("[etcdv3] %s is not looked at, as script rules are not: they are programs that run in this process (script-rules=true lets them through)", layout.Show(path))
 	})
 	return false
 }

@@ -6,13 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/dubbogo/gost/log/logger"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -181,16 +179,8 @@ func (r *Reconciler) refused(ctx context.Context, client *clientv3.Client, b *ba
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := b.pieces[0].key.Name
-	r.refuseLocked(b.pieces, fmt.Errorf("etcd refuses key %s: %w%s", redact.Key(name), err, grant("readwrite", name, err)))
+	r.refuseLocked(b.pieces, fmt.Errorf("etcd refuses key %s: %w%s", layout.Show(name), err, layout.Grant("readwrite", name, err)))
 	return nil
-}
-
-// grant says how a missing right is given; nothing for another error.
-func grant(right, key string, err error) string {
-	if !retry.Denied(err) {
-		return ""
-	}
-	return fmt.Sprintf(" (the role of this user lacks a right: etcdctl role grant-permission ROLE %s --prefix=true %s)", right, sane.Show(key[:strings.LastIndexByte(key, '/')+1]))
 }
 
 // refuseLocked reports to those who wait for a key that it was not written.

@@ -12,7 +12,7 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 )
 
 // Merge is what this process desires of a key that other processes write as
@@ -202,7 +202,7 @@ func (r *Reconciler) parkLocked(m *merging) {
 	case m.conflicts == 0:
 		return
 	case m.conflicts >= conflicts:
-		r.refuseLocked(m.pieces, fmt.Errorf("write %s: %w", redact.Key(m.name), ErrConflict))
+		r.refuseLocked(m.pieces, fmt.Errorf("write %s: %w", layout.Show(m.name), ErrConflict))
 		return
 	}
 	if len(r.parked) == 0 {

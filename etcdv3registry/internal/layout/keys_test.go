@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/urltest"
 )
 
@@ -128,7 +127,7 @@ func TestTheURLInAKeyIsOneEncodedSegment(t *testing.T) {
 	t.Parallel()
 	key, err := KeyOf("/dubbo", urltest.URL("dubbo", "10.0.0.1", "20880", "a.B", "x", "~*ü +"))
 	require.NoError(t, err)
-	assert.Equal(t, desired.Key{
+	assert.Equal(t, Key{
 		Name:   "/dubbo/a.B/providers/dubbo%3A%2F%2F10.0.0.1%3A20880%2Fa.B%3Fanyhost%3Dtrue%26x%3D%7E*%C3%BC+%2B",
 		Parent: "/dubbo/a.B",
 	}, key)

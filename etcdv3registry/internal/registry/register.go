@@ -49,9 +49,14 @@ func (r *Registry) register(u *common.URL) error {
 
 // registrationOf returns what registers a URL.
 func (r *Registry) registrationOf(u *common.URL) (desired.Registration, error) {
-	key, err := layout.KeyOf(r.user.Root, u)
-	key.Optional = layout.CategoryOf(u) == layout.Consumers // a consumer is called by nobody
-	return desired.Registration{Slot: slotOf(u, key), Key: key, Name: describe(u), Check: r.checks(u)}, err
+	k, err := layout.KeyOf(r.user.Root, u)
+	return desired.Registration{
+		Slot: slotOf(u, k.Name), Name: describe(u), Check: r.checks(u),
+		Key: desired.Key{
+			Name: k.Name, Parent: k.Parent, Persistent: k.Persistent,
+			Optional: layout.CategoryOf(u) == layout.Consumers, // a consumer is called by nobody
+		},
+	}, err
 }
 
 // checks reports whether an etcd that is away is an error to the caller: by the
@@ -103,9 +108,9 @@ func describe(u *common.URL) string {
 // group and version say whom it is for, it changes neither. Everything else
 // (two references of one process to the same service, overrides) stands for
 // itself.
-func slotOf(u *common.URL, key desired.Key) string {
+func slotOf(u *common.URL, key string) string {
 	if layout.CategoryOf(u) == layout.Providers {
 		return u.Key()
 	}
-	return key.Name
+	return key
 }
