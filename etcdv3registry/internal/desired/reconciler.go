@@ -302,13 +302,7 @@ func (r *Reconciler) Resync() {
 func (r *Reconciler) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
-	for _, e := range r.entries {
-		if e.owners > 0 {
-			n++
-		}
-	}
-	return n
+	return r.countLocked(func(e *entry) bool { return e.owners > 0 })
 }
 
 // Close gives up the lease: the keys under it are gone from etcd when Close

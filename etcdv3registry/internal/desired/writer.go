@@ -181,12 +181,7 @@ func (r *Reconciler) refusals() int {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
-	for _, e := range r.entries {
-		if e.refused && !e.inSync() {
-			n++
-		}
-	}
+	n := r.countLocked(func(e *entry) bool { return e.refused && !e.inSync() })
 	r.writer.refusing = n > 0
 	return n
 }

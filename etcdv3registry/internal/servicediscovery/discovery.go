@@ -74,18 +74,12 @@ func (d *Discovery) String() string {
 // is not to be seen before its mappings and its metadata. What becomes of them is
 // an error as it would have been one of theirs.
 func (d *Discovery) Register(instance registry.ServiceInstance) error {
-	if err := d.register(instance); err != nil {
-		return fmt.Errorf("etcdv3 service discovery: register %s: %w", describe(instance), err)
-	}
-	return nil
+	return failed("register", instance, d.register(instance))
 }
 
 // Update is Register.
 func (d *Discovery) Update(instance registry.ServiceInstance) error {
-	if err := d.register(instance); err != nil {
-		return fmt.Errorf("etcdv3 service discovery: update %s: %w", describe(instance), err)
-	}
-	return nil
+	return failed("update", instance, d.register(instance))
 }
 
 func (d *Discovery) register(instance registry.ServiceInstance) error {
@@ -111,10 +105,15 @@ func (d *Discovery) Unregister(instance registry.ServiceInstance) error {
 	if err == nil {
 		err = d.user.Registrations.Unregister(desired.Registration{Slot: name, Key: desired.Key{Name: name}, Name: describe(instance)})
 	}
-	if err != nil {
-		return fmt.Errorf("etcdv3 service discovery: unregister %s: %w", describe(instance), err)
+	return failed("unregister", instance, err)
+}
+
+// failed says what has failed; nil: nothing has.
+func failed(what string, instance registry.ServiceInstance, err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("etcdv3 service discovery: %s %s: %w", what, describe(instance), err)
 }
 
 // Destroy ends the listeners and deletes what this Discovery registered. The
