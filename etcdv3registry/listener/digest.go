@@ -129,13 +129,17 @@ func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*regi
 		case now == "":
 			action, key = remoting.EventTypeDel, before
 		}
-		u := urls[key]
-		if u == nil {
-			u = s.read(key)
-		}
-		events = append(events, delivery.Event(action, id, u))
+		events = append(events, delivery.Event(action, id, s.urlOf(key, urls)))
 	}
 	return events
+}
+
+// urlOf is read, unless it has been read on the way.
+func (s *Subscription) urlOf(key string, urls map[string]*common.URL) *common.URL {
+	if u := urls[key]; u != nil {
+		return u
+	}
+	return s.read(key)
 }
 
 // read returns the URL of a key, or nil if the subscription is not about it or
