@@ -74,11 +74,11 @@ func NewRegistrations(cfg RegistrationsConfig) *Registrations {
 // warning, and the key is put when etcd is back, unless that is to be an error.
 // What etcd refuses always is. After an error what was registered before stays.
 func (r *Registrations) Register(n Registration) error {
-	reconciler, change, err := r.put(&n)
+	change, err := r.put(&n)
 	if err != nil {
 		return err
 	}
-	err = r.wait(reconciler, change)
+	err = r.wait(change)
 	if away := err != nil && r.passes(n, err); err == nil || away {
 		r.accept(n)
 		if away {
@@ -111,8 +111,8 @@ func (r *Registrations) passes(n Registration, err error) bool {
 }
 
 // wait waits for a change until the timeout, or Close.
-func (r *Registrations) wait(reconciler *Reconciler, change *Change) error {
-	ctx, cancel := reconciler.cfg.Waiting(r.cfg.Timeout)
+func (r *Registrations) wait(change *Change) error {
+	ctx, cancel := change.reconciler.cfg.Waiting(r.cfg.Timeout)
 	defer cancel()
 	return r.waitUntil(ctx, change)
 }
@@ -140,24 +140,24 @@ func (r *Registrations) useLocked() (*Reconciler, error) {
 }
 
 // put notes what is registered and starts the change that makes it so.
-func (r *Registrations) put(n *Registration) (*Reconciler, *Change, error) {
+func (r *Registrations) put(n *Registration) (*Change, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reconciler, err := r.useLocked()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s := r.slots[n.Slot]
 	if s == nil {
 		r.slots[n.Slot] = &slot{now: *n}
-		return reconciler, reconciler.Put(n.Key), nil
+		return reconciler.Put(n.Key), nil
 	}
 	// It stays with or without a lease, as it was registered first: the framework
 	// merges the dynamic=false of a rule, which is about the rule, into the provider.
 	n.Key.Persistent = s.now.Key.Persistent
 	old := s.now.Key
 	s.now = *n
-	return reconciler, reconciler.Replace(old, n.Key), nil // if it is the same key, nothing is written
+	return reconciler.Replace(old, n.Key), nil // if it is the same key, nothing is written
 }
 
 // postpone is put of what is written later, if it may be.
@@ -228,11 +228,11 @@ func (r *Registrations) holdsLocked(n Registration) bool {
 // waits for etcd as Register does; if etcd is away the key is deleted when it is
 // back, or goes with the lease.
 func (r *Registrations) Unregister(n Registration) error {
-	reconciler, change := r.remove(n)
+	change := r.remove(n)
 	if change == nil {
 		return nil
 	}
-	err := r.wait(reconciler, change)
+	err := r.wait(change)
 	if err != nil && r.passes(n, err) {
 		logger.Warnf("[etcdv3] %s is still registered, it will not be as soon as etcd at %v takes that: %v", n.Name, r.cfg.Endpoints, err)
 		return nil
@@ -240,15 +240,15 @@ func (r *Registrations) Unregister(n Registration) error {
 	return err
 }
 
-func (r *Registrations) remove(n Registration) (*Reconciler, *Change) {
+func (r *Registrations) remove(n Registration) *Change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.holdsLocked(n) {
-		return nil, nil
+		return nil
 	}
 	key := r.slots[n.Slot].now.Key
 	delete(r.slots, n.Slot)
-	return r.reconciler, r.reconciler.Delete(key)
+	return r.reconciler.Delete(key)
 }
 
 // Flush has what was registered later written, and waits for that until the

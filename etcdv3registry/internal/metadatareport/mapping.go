@@ -191,7 +191,7 @@ type mapping struct {
 	save          func(key string, names []string)
 
 	first     chan struct{} // closed when the first names are known
-	mu        sync.Mutex    // guards told
+	mu        sync.Mutex    // guards what follows
 	delivered []string      // returned, or told last; sorted
 }
 
