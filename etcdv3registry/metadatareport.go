@@ -5,10 +5,7 @@ package etcdv3registry
 import (
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/metadata"
-	"dubbo.apache.org/dubbo-go/v3/metadata/info"
-	"dubbo.apache.org/dubbo-go/v3/metadata/mapping"
 	"dubbo.apache.org/dubbo-go/v3/metadata/report"
-	gxset "github.com/dubbogo/gost/container/set"
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
@@ -25,7 +22,7 @@ func (metadataReports) CreateMetadataReport(u *common.URL) report.MetadataReport
 	s, err := newSettings(u, inMetadataReport)
 	if err != nil {
 		logger.Errorf("[etcdv3] the metadata report does not work: %v", err)
-		return wrongReport{withoutSecrets(u), err}
+		return metadatareport.Broken(withoutSecrets(u), err)
 	}
 	cfg := s.of(u, s.root())
 	cfg.CachePath = func(string) string { return s.cachePath(applicationOfProcess()) }
@@ -43,29 +40,3 @@ func applicationOfProcess() string {
 	}
 	return layout.ApplicationOf()
 }
-
-// wrongReport is a report that cannot be used, and says why.
-type wrongReport struct {
-	url *common.URL
-	err error
-}
-
-var _ report.MetadataReport = wrongReport{}
-
-func (r wrongReport) URL() *common.URL { return r.url }
-
-func (r wrongReport) GetAppMetadata(string, string) (*info.MetadataInfo, error) { return nil, r.err }
-
-func (r wrongReport) PublishAppMetadata(string, string, *info.MetadataInfo) error { return r.err }
-
-func (r wrongReport) UnPublishAppMetadata(string, string) error { return r.err }
-
-func (r wrongReport) ListAppRevisions(string) ([]report.AppRevision, error) { return nil, r.err }
-
-func (r wrongReport) RegisterServiceAppMapping(string, string, string) error { return r.err }
-
-func (r wrongReport) GetServiceAppMapping(string, string, mapping.MappingListener) (*gxset.HashSet, error) {
-	return nil, r.err
-}
-
-func (r wrongReport) RemoveServiceAppMappingListener(string, string) error { return r.err }

@@ -120,11 +120,14 @@ func (u *User) Answers(what string) {
 	}
 }
 
-// Ended reports whether End was called.
-func (u *User) Ended() bool {
+// Err is what calls fail with after End; nil before.
+func (u *User) Err() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.ended
+	if u.ended {
+		return u.closed
+	}
+	return nil
 }
 
 // End has calls fail from now on, and reports whether they did not before.

@@ -125,7 +125,7 @@ func (r *Report) followMapping(key, interfaceName string, l mappings.MappingList
 
 // withoutEtcd returns what the cache file has, or none, where that is no error.
 func (r *Report) withoutEtcd(key string, err error) ([]string, error) {
-	if !retry.CanPass(err) || r.user.Check {
+	if !retry.CanPass(err) || r.user.Check || r.user.Err() != nil {
 		return nil, err
 	}
 	names, saved, ok := r.file().Get(key)
@@ -163,6 +163,9 @@ func (r *Report) RemoveServiceAppMappingListener(interfaceName, group string) er
 	key, err := named(layout.MappingKey(r.user.Root, group, interfaceName))
 	if err != nil {
 		return err
+	}
+	if err = r.user.Err(); err != nil {
+		return fmt.Errorf("etcdv3 metadata report: %w", err)
 	}
 	r.mu.Lock()
 	var ended, left []*mapping

@@ -41,6 +41,13 @@ func New(cfg extension.Config) *Report {
 	return &Report{user: extension.NewUser(cfg, cfg.Timeout, extension.ErrClosed), mappings: map[string][]*mapping{}}
 }
 
+// Broken returns a Report that cannot be used: its calls say why.
+func Broken(u *common.URL, why error) *Report {
+	r := &Report{user: extension.NewUser(extension.Config{URL: u}, 0, why)}
+	r.user.End()
+	return r
+}
+
 // URL returns the URL that the report was made of, without the password.
 func (r *Report) URL() *common.URL { return r.user.URL }
 
@@ -169,7 +176,7 @@ func (r *Report) awaitMetadata(key string) ([]byte, error) {
 			return nil, err
 		case len(response.Kvs) > 0:
 			return response.Kvs[0].Value, nil
-		case time.Since(begun) > min(metadataPatience, r.user.Timeout) || r.user.Ended():
+		case time.Since(begun) > min(metadataPatience, r.user.Timeout) || r.user.Err() != nil:
 			return nil, errNotPublished
 		}
 		time.Sleep(metadataInterval)

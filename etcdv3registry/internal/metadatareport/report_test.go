@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/metadata/info"
+	mappings "dubbo.apache.org/dubbo-go/v3/metadata/mapping"
 	"dubbo.apache.org/dubbo-go/v3/metadata/report"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	gxset "github.com/dubbogo/gost/container/set"
@@ -246,7 +247,9 @@ func TestReportThatIsClosedSaysSo(t *testing.T) {
 		require.NoError(t, r.Close())
 		assert.Contains(t, e.Keys(""), "/dubbo/shop/r1")
 		require.ErrorIs(t, r.PublishAppMetadata("shop", "r2", metadataOf("shop")), extension.ErrClosed)
-		_, err := r.GetServiceAppMapping("org.a.Greeter", "mapping", newMappingFollower())
-		require.ErrorIs(t, err, extension.ErrClosed)
+		for _, f := range []mappings.MappingListener{newMappingFollower(), nil} {
+			_, err := r.GetServiceAppMapping("org.a.Greeter", "mapping", f)
+			require.ErrorIs(t, err, extension.ErrClosed)
+		}
 	})
 }

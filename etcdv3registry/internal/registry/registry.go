@@ -54,7 +54,7 @@ func (r *Registry) GetURL() *common.URL { return r.user.URL }
 
 // IsAvailable reports whether the registry has not been destroyed: while etcd is
 // away it is of use all the same.
-func (r *Registry) IsAvailable() bool { return !r.user.Ended() }
+func (r *Registry) IsAvailable() bool { return r.user.Err() == nil }
 
 // overridesChanged is called when dynamic overrides, those of a config center,
 // have changed. The framework applies them to what it is told next, and forgets
