@@ -57,9 +57,9 @@ type Feed struct {
 	views    []*view // one for each prefix
 	once     sync.Once
 	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
 	changed  chan struct{}
 	unlisted atomic.Int32 // of the prefixes, those that etcd has not been read of yet
-	release  func()
 }
 
 // view is what a feed sees of one prefix.
@@ -162,7 +162,8 @@ func (f *Feed) Close() {
 		for _, v := range f.views {
 			v.store.close(v)
 		}
-		f.release()
+		f.cancel()
+		f.hub.release(f)
 	})
 }
 
