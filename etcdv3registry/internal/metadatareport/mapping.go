@@ -3,6 +3,7 @@
 package metadatareport
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cachefile"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/follower"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
@@ -164,7 +166,7 @@ func (r *Report) RemoveServiceAppMappingListener(interfaceName, group string) er
 	if err != nil {
 		return err
 	}
-	if err = r.user.Err(); err != nil {
+	if err = r.user.Err(); err != nil && !errors.Is(err, extension.ErrClosed) { // it never was of use
 		return fmt.Errorf("etcdv3 metadata report: %w", err)
 	}
 	r.mu.Lock()

@@ -251,5 +251,6 @@ func TestReportThatIsClosedSaysSo(t *testing.T) {
 			_, err := r.GetServiceAppMapping("org.a.Greeter", "mapping", f)
 			require.ErrorIs(t, err, extension.ErrClosed)
 		}
+		require.NoError(t, r.RemoveServiceAppMappingListener("org.a.Greeter", "mapping"), "there is none any more")
 	})
 }
