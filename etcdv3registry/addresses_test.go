@@ -42,7 +42,7 @@ func TestAddressesAsDubboGoHandsThemOver(t *testing.T) {
 	} {
 		s, err := newSettings(registryConfig{address: address}.url(t), inRegistry)
 		if assert.NoError(t, err, address) {
-			assert.Equal(t, want, s.cluster.Endpoints, address)
+			assert.Equal(t, want, s.Cluster.Endpoints, address)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func TestBackupParameterOfTheConfigAddsAddresses(t *testing.T) {
 	} {
 		s, err := newSettings(registryConfig{address: "a:1", params: map[string]string{constant.BackupKey: backup}}.url(t), inRegistry)
 		if assert.NoError(t, err, backup) {
-			assert.Equal(t, want, s.cluster.Endpoints, "backup=%q", backup)
+			assert.Equal(t, want, s.Cluster.Endpoints, "backup=%q", backup)
 		}
 	}
 }

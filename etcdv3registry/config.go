@@ -20,24 +20,25 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cachefile"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 // settings is the URL of a registry, a metadata report or a config center,
 // read and validated.
 type settings struct {
-	cluster   cluster.Config
-	namespace string        // without slashes around it; empty: none
-	group     string        // likewise
-	timeout   time.Duration // how long a call of the framework waits for etcd
-	check     bool          // fail instead of going on without etcd
+	extension.Config        // without what of says
+	namespace        string // without slashes around it; empty: none
+	group            string // likewise
+	cacheFile        string // path of the local cache file; empty: Java's default
+	caching          bool   // whether there is one
+}
 
-	cacheFile  string // path of the local cache file; empty: Java's default
-	caching    bool   // whether there is one
-	saveAtOnce bool   // it is saved with every change, rather than a little later
-	keepLast   bool   // a consumer keeps its providers when all are gone
-
-	scriptRules bool // a config center lets them through
+// of returns the configuration of an extension that the framework has made of a URL,
+// and of which every key begins with root.
+func (s settings) of(u *common.URL, root string) extension.Config {
+	s.URL, s.CachePath, s.Root = withoutSecrets(u), s.cachePath, root
+	return s.Config
 }
 
 // root is what every key of a registry begins with: "/dubbo", "/tenant/dubbo".
@@ -90,39 +91,39 @@ var parameters = []parameter{
 	{constant.RegistryNamespaceKey, "", "a key prefix, without empty path segments",
 		func(d *draft, v string) bool { return readPath(v, &d.namespace) }},
 	{constant.RegistryTimeoutKey, "5s", acceptedDuration + ", more than zero",
-		func(d *draft, v string) bool { return readDuration(v, time.Millisecond, &d.timeout) }},
+		func(d *draft, v string) bool { return readDuration(v, time.Millisecond, &d.Timeout) }},
 	{"session", cluster.DefaultSession.String(), acceptedDuration + ", at least 1s",
-		func(d *draft, v string) bool { return readDuration(v, time.Second, &d.cluster.Session) }},
+		func(d *draft, v string) bool { return readDuration(v, time.Second, &d.Cluster.Session) }},
 	{"retry.times", strconv.Itoa(retry.DefaultTimes), "a number from 0 to 100",
 		func(d *draft, v string) bool { return readInt(v, 0, 100, &d.retryTimes) }},
 	{"retry.interval", retry.DefaultInterval.String(), acceptedDuration,
 		func(d *draft, v string) bool { return readDuration(v, 0, &d.retryInterval) }},
 	{constant.CheckKey, "false", "true or false",
-		func(d *draft, v string) bool { return readBool(v, &d.check) }},
+		func(d *draft, v string) bool { return readBool(v, &d.Check) }},
 	{"file", "", "the path of a file",
 		func(d *draft, v string) bool { d.cacheFile = v; return true }},
 	{"file-cache", "true", "true or false",
 		func(d *draft, v string) bool { return readBool(v, &d.caching) }},
 	{"save.file", "false", "true or false",
-		func(d *draft, v string) bool { return readBool(v, &d.saveAtOnce) }},
+		func(d *draft, v string) bool { return readBool(v, &d.SaveAtOnce) }},
 	{"enable-empty-protection", "false", "true or false",
-		func(d *draft, v string) bool { return readBool(v, &d.keepLast) }},
+		func(d *draft, v string) bool { return readBool(v, &d.KeepLast) }},
 	{"endpoints.sync", "false", "true or false",
-		func(d *draft, v string) bool { return readBool(v, &d.cluster.SyncEndpoints) }},
+		func(d *draft, v string) bool { return readBool(v, &d.Cluster.SyncEndpoints) }},
 	{"script-rules", "false", "true or false",
-		func(d *draft, v string) bool { return readBool(v, &d.scriptRules) }},
+		func(d *draft, v string) bool { return readBool(v, &d.ScriptRules) }},
 	{"password-file", "", "the path of a file that holds the password",
-		func(d *draft, v string) bool { d.cluster.PasswordFile = v; return true }},
+		func(d *draft, v string) bool { d.Cluster.PasswordFile = v; return true }},
 	{"password-env", "", "the name of an environment variable that holds the password",
 		func(d *draft, v string) bool { d.passwordEnv = v; return os.Getenv(v) != "" }},
 	{"ca-cert-file", "", "the path of a PEM file",
-		func(d *draft, v string) bool { d.cluster.TLS.CA = v; return true }},
+		func(d *draft, v string) bool { d.Cluster.TLS.CA = v; return true }},
 	{"tls-cert-file", "", "the path of a PEM file",
-		func(d *draft, v string) bool { d.cluster.TLS.Cert = v; return true }},
+		func(d *draft, v string) bool { d.Cluster.TLS.Cert = v; return true }},
 	{"tls-key-file", "", "the path of a PEM file",
-		func(d *draft, v string) bool { d.cluster.TLS.Key = v; return true }},
+		func(d *draft, v string) bool { d.Cluster.TLS.Key = v; return true }},
 	{"tls-server-name", "", "a host name",
-		func(d *draft, v string) bool { d.cluster.TLS.ServerName = v; return true }},
+		func(d *draft, v string) bool { d.Cluster.TLS.ServerName = v; return true }},
 }
 
 // newSettings reads the URL that dubbo-go hands to an extension's factory. It
@@ -163,7 +164,7 @@ func newSettings(u *common.URL, names dialect) (settings, error) {
 		}
 	}
 	if names != nil && param("session") == "" {
-		d.cluster.Session = 0 // what is under the lease is not theirs: a registry decides
+		d.Cluster.Session = 0 // what is under the lease is not theirs: a registry decides
 	}
 
 	addresses, err := parseAddresses(location + "," + param(constant.BackupKey))
@@ -171,20 +172,20 @@ func newSettings(u *common.URL, names dialect) (settings, error) {
 		return settings{}, err
 	}
 	s := d.settings
-	s.cluster.Endpoints = addresses.endpoints
-	s.cluster.Username, s.cluster.Password = u.Username, u.Password
-	if s.cluster.Password, err = passwordOf(s.cluster, d.passwordEnv); err != nil {
+	s.Cluster.Endpoints = addresses.endpoints
+	s.Cluster.Username, s.Cluster.Password = u.Username, u.Password
+	if s.Cluster.Password, err = passwordOf(s.Cluster, d.passwordEnv); err != nil {
 		return settings{}, err
 	}
-	switch hasUser, hasPassword := s.cluster.Username != "", s.cluster.Password != "" || s.cluster.PasswordFile != ""; {
+	switch hasUser, hasPassword := s.Cluster.Username != "", s.Cluster.Password != "" || s.Cluster.PasswordFile != ""; {
 	case hasUser && !hasPassword:
 		return settings{}, errors.New("etcdv3 registry: a user name is configured without a password")
 	case hasPassword && !hasUser:
 		return settings{}, errors.New("etcdv3 registry: a password is configured without a user name")
 	}
-	s.cluster.Timeout = s.timeout
-	s.cluster.Retry = retry.NTimes(d.retryTimes, d.retryInterval)
-	s.cluster.TLS.Enabled, err = wantsTLS(s.cluster.TLS, addresses.scheme)
+	s.Cluster.Timeout = s.Timeout
+	s.Cluster.Retry = retry.NTimes(d.retryTimes, d.retryInterval)
+	s.Cluster.TLS.Enabled, err = wantsTLS(s.Cluster.TLS, addresses.scheme)
 	return s, err
 }
 
@@ -287,7 +288,7 @@ func (s settings) cachePath(application string) string {
 		return s.cacheFile
 	}
 	// Of several addresses Java's file name has the first: the others are its backup.
-	path, err := cachefile.DefaultPath(application, s.cluster.Endpoints[0])
+	path, err := cachefile.DefaultPath(application, s.Cluster.Endpoints[0])
 	if err != nil {
 		logger.Warnf("[etcdv3] there is no local cache file, this service cannot start without etcd: %v", err)
 	}

@@ -9,7 +9,6 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/configcenter"
 )
 
@@ -29,15 +28,7 @@ func (configCenters) GetDynamicConfiguration(u *common.URL) (config_center.Dynam
 	if err != nil {
 		return nil, err
 	}
-	s.cluster.Timeout = min(s.timeout, requestTimeout)
-	return configcenter.New(configcenter.Config{
-		URL:     withoutSecrets(u),
-		Cluster: s.cluster,
-		// The group is in the key of each configuration; rules have one of their own.
-		Root:    joinPath(cmp.Or(s.namespace, config_center.DefaultGroup), "config"),
-		Timeout: s.timeout,
-
-		ScriptRules:      s.scriptRules,
-		OverridesChanged: cluster.OverridesChanged,
-	}), nil
+	s.Cluster.Timeout = min(s.Timeout, requestTimeout)
+	// The group is in the key of each configuration; rules have one of their own.
+	return configcenter.New(s.of(u, joinPath(cmp.Or(s.namespace, config_center.DefaultGroup), "config"))), nil
 }

@@ -3,7 +3,11 @@
 package etcdv3registry
 
 import (
+	"net"
+	"os"
+	"runtime"
 	"testing"
+	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
@@ -95,4 +99,38 @@ func TestTheApplicationOfAReportIsThatOfWhatTheProcessRefersTo(t *testing.T) {
 	defer metadata.RemoveSubscribeURL(constant.DefaultKey, u)
 	assert.NotEqual(t, "shop", before)
 	assert.Equal(t, "shop", applicationOfProcess())
+}
+
+// It is not parallel: it counts goroutines.
+func TestBuildingARegistryDoesNoIOAndStartsNoGoroutine(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+
+	before := runtime.NumGoroutine()
+	for range 50 {
+		for _, address := range []string{"127.0.0.1:1", silent.Addr().String(), "no.such.host.invalid:2379"} {
+			config := registryConfig{address: address, username: "root", password: "secret", timeout: "1h"}
+			r, err := extension.GetRegistry(Protocol, config.url(t))
+			require.NoError(t, err)
+			require.IsType(t, &registry.Registry{}, r)
+			require.True(t, r.IsAvailable())
+		}
+	}
+	assert.LessOrEqual(t, runtime.NumGoroutine(), before, "goroutines after building 150 registries")
+
+	require.NoError(t, silent.(*net.TCPListener).SetDeadline(time.Now().Add(20*time.Millisecond)))
+	_, err = silent.Accept()
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded, "the factory has connected")
+}
+
+func TestTheURLOfTheRegistryIsTheFrameworksWithoutThePassword(t *testing.T) {
+	t.Parallel()
+	u := registryConfig{address: "127.0.0.1:1", username: "root", password: "SECRET", group: "prod"}.url(t)
+	r, err := newRegistry(u)
+	require.NoError(t, err)
+	assert.Equal(t, "SECRET", u.Password, "the framework's own URL")
+	assert.Equal(t, u.CopyParams(), r.GetURL().CopyParams())
+	assert.Equal(t, u.Location, r.GetURL().Location)
+	assert.NotContains(t, r.GetURL().String(), "SECRET", "what the framework logs")
 }

@@ -65,7 +65,7 @@ func FuzzRegistryURLToSettings(f *testing.F) {
 
 func usable(t *testing.T, s settings, u *common.URL) {
 	t.Helper()
-	for _, endpoint := range s.cluster.Endpoints {
+	for _, endpoint := range s.Cluster.Endpoints {
 		host, port, err := net.SplitHostPort(endpoint)
 		if err != nil || host == "" {
 			t.Errorf("endpoint %q of %q is not host:port: %v", endpoint, u.Location, err)
@@ -77,16 +77,16 @@ func usable(t *testing.T, s settings, u *common.URL) {
 			t.Errorf("endpoint %q of %q is not one host", endpoint, u.Location)
 		}
 	}
-	if len(s.cluster.Endpoints) == 0 {
+	if len(s.Cluster.Endpoints) == 0 {
 		t.Errorf("%q was read as no endpoint", u.Location)
 	}
 	if !strings.HasPrefix(s.root(), "/") || strings.HasSuffix(s.root(), "/") || strings.Contains(s.root(), "//") {
 		t.Errorf("the root %q has empty path segments", s.root())
 	}
-	if s.timeout <= 0 || s.cluster.Session <= 0 || s.cluster.Retry == nil {
+	if s.Timeout <= 0 || s.Cluster.Session <= 0 || s.Cluster.Retry == nil {
 		t.Errorf("unusable settings %+v", s)
 	}
-	if (s.cluster.Username == "") != (s.cluster.Password == "") {
+	if (s.Cluster.Username == "") != (s.Cluster.Password == "") {
 		t.Errorf("%q was read as half of the credentials", u.Location)
 	}
 }

@@ -19,18 +19,9 @@ func newRegistry(u *common.URL) (framework.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := withoutSecrets(u)
-	if shown.GetParam(constant.RegistryTimeoutKey, "") != "" { // the framework, which waits as long, reads no bare milliseconds
-		shown.SetParam(constant.RegistryTimeoutKey, s.timeout.String())
+	cfg := s.of(u, s.root())
+	if cfg.URL.GetParam(constant.RegistryTimeoutKey, "") != "" { // the framework, which waits as long, reads no bare milliseconds
+		cfg.URL.SetParam(constant.RegistryTimeoutKey, s.Timeout.String())
 	}
-	return registry.New(registry.Config{
-		URL:        shown,
-		Cluster:    s.cluster,
-		Root:       s.root(),
-		Timeout:    s.timeout,
-		Check:      s.check,
-		KeepLast:   s.keepLast,
-		CachePath:  s.cachePath,
-		SaveAtOnce: s.saveAtOnce,
-	}), nil
+	return registry.New(cfg), nil
 }

@@ -5,10 +5,7 @@ package etcdv3registry
 import (
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/metadata"
-	"dubbo.apache.org/dubbo-go/v3/metadata/info"
-	"dubbo.apache.org/dubbo-go/v3/metadata/mapping"
 	"dubbo.apache.org/dubbo-go/v3/metadata/report"
-	gxset "github.com/dubbogo/gost/container/set"
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
@@ -25,17 +22,11 @@ func (metadataReports) CreateMetadataReport(u *common.URL) report.MetadataReport
 	s, err := newSettings(u, inMetadataReport)
 	if err != nil {
 		logger.Errorf("[etcdv3] the metadata report does not work: %v", err)
-		return wrongReport{err}
+		return metadatareport.Broken(common.NewURLWithOptions(common.WithProtocol(Protocol)), err) // the address may be what is wrong, and hold a password
 	}
-	return metadatareport.New(metadatareport.Config{
-		URL:        withoutSecrets(u),
-		Cluster:    s.cluster,
-		Root:       s.root(),
-		Timeout:    s.timeout,
-		Check:      s.check,
-		CachePath:  func() string { return s.cachePath(applicationOfProcess()) },
-		SaveAtOnce: s.saveAtOnce,
-	})
+	cfg := s.of(u, s.root())
+	cfg.CachePath = func(string) string { return s.cachePath(applicationOfProcess()) }
+	return metadatareport.New(cfg)
 }
 
 // applicationOfProcess is the name of the application, which the URL of a
@@ -49,29 +40,3 @@ func applicationOfProcess() string {
 	}
 	return layout.ApplicationOf()
 }
-
-// wrongReport is a report that cannot be used, and says why.
-type wrongReport struct{ err error }
-
-var _ report.MetadataReport = wrongReport{}
-
-// URL is that of no etcd: the address may be what is wrong, and hold a password.
-func (r wrongReport) URL() *common.URL {
-	return common.NewURLWithOptions(common.WithProtocol(Protocol))
-}
-
-func (r wrongReport) GetAppMetadata(string, string) (*info.MetadataInfo, error) { return nil, r.err }
-
-func (r wrongReport) PublishAppMetadata(string, string, *info.MetadataInfo) error { return r.err }
-
-func (r wrongReport) UnPublishAppMetadata(string, string) error { return r.err }
-
-func (r wrongReport) ListAppRevisions(string) ([]report.AppRevision, error) { return nil, r.err }
-
-func (r wrongReport) RegisterServiceAppMapping(string, string, string) error { return r.err }
-
-func (r wrongReport) GetServiceAppMapping(string, string, mapping.MappingListener) (*gxset.HashSet, error) {
-	return nil, r.err
-}
-
-func (r wrongReport) RemoveServiceAppMappingListener(string, string) error { return r.err }

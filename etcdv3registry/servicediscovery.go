@@ -22,23 +22,14 @@ func newServiceDiscovery(u *common.URL) (registry.ServiceDiscovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	return servicediscovery.New(servicediscovery.Config{
-		Cluster: s.cluster,
-		// Neither Java nor dubbo-go's built-in one have a group here; a namespace
-		// keeps several tenants apart all the same.
-		Root:       joinPath(s.namespace, "services"),
-		Timeout:    s.timeout,
-		Check:      s.check,
-		KeepLast:   s.keepLast,
-		CacheFile:  s.cachePath(layout.ApplicationOf(u)),
-		SaveAtOnce: s.saveAtOnce,
-		Metadata:   metadataFor(layout.ApplicationOf(u), u.GetParam(constant.RegistryIdKey, constant.DefaultKey)),
-	}), nil
+	// Neither Java nor dubbo-go's built-in one have a group here; a namespace
+	// keeps several tenants apart all the same.
+	return servicediscovery.New(s.of(u, joinPath(s.namespace, "services")), metadataFor(layout.ApplicationOf(u), u.GetParam(constant.RegistryIdKey, constant.DefaultKey))), nil
 }
 
 // metadataFor asks as the framework does: its cache, the metadata report of the
 // registry, or the instance itself.
-func metadataFor(self, registryID string) func(string, string, registry.ServiceInstance) (*info.MetadataInfo, error) {
+func metadataFor(self, registryID string) servicediscovery.Metadata {
 	return func(application, revision string, i registry.ServiceInstance) (*info.MetadataInfo, error) {
 		// The framework's cache is a file, which it names after whoever asks first.
 		framework.NewServiceInstancesChangedListener(self, registryID, gxset.NewSet())

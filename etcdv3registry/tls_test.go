@@ -18,7 +18,7 @@ func TestTLSFilesThatAreBeingReplacedAreNoErrorToWhoHasReadThem(t *testing.T) {
 	s, err := newSettings(u, inRegistry)
 	require.NoError(t, err)
 	presented := func() [][]byte { // by a handshake
-		config, err := s.cluster.TLS.Config()
+		config, err := s.Cluster.TLS.Config()
 		require.NoError(t, err)
 		assert.NotNil(t, config.RootCAs)
 		return config.Certificates[0].Certificate

@@ -10,6 +10,8 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/dubbogo/gost/log/logger"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
 // thing is what one ID of a View stands for: the keys in etcd, and the one
@@ -127,13 +129,17 @@ func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*regi
 		case now == "":
 			action, key = remoting.EventTypeDel, before
 		}
-		u := urls[key]
-		if u == nil {
-			u = s.read(key)
-		}
-		events = append(events, event(action, id, u))
+		events = append(events, delivery.Event(action, id, s.urlOf(key, urls)))
 	}
 	return events
+}
+
+// urlOf is read, unless it has been read on the way.
+func (s *Subscription) urlOf(key string, urls map[string]*common.URL) *common.URL {
+	if u := urls[key]; u != nil {
+		return u
+	}
+	return s.read(key)
 }
 
 // read returns the URL of a key, or nil if the subscription is not about it or
@@ -144,14 +150,6 @@ func (s *Subscription) read(key string) *common.URL {
 		s.feed.Skip(key, err)
 	}
 	return u
-}
-
-// event makes what a framework listener is told. Its key is the ID whatever
-// becomes of the URL: the framework's directory merges the consumer's
-// parameters and overrides into it, and must find the invoker again when the
-// provider goes.
-func event(action remoting.EventType, id string, u *common.URL) *registry.ServiceEvent {
-	return &registry.ServiceEvent{Action: action, Service: u, KeyFunc: func(*common.URL) string { return id }}
 }
 
 // notifyAllAbove is the number of changes from which one NotifyAll costs the

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
@@ -25,6 +27,17 @@ type Change struct {
 
 	decoded *decoded
 }
+
+func (m mirrored) changeOf(kv *mvccpb.KeyValue) Change {
+	c := Change{Key: string(kv.Key), Created: kv.CreateRevision, Changed: kv.ModRevision, Lease: kv.Lease, decoded: &decoded{}}
+	if !m.keysOnly {
+		c.Value = kv.Value
+	}
+	return c
+}
+
+// size is what a key counts for the limits.
+func (c Change) size() int64 { return int64(len(c.Key) + len(c.Value)) }
 
 // Decode returns what decode makes of the value. It is called once for a value,
 // whoever reads it, as long as the key is not changed: all readers of a prefix
@@ -48,9 +61,9 @@ type Feed struct {
 	views    []*view // one for each prefix
 	once     sync.Once
 	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
 	changed  chan struct{}
 	unlisted atomic.Int32 // of the prefixes, those that etcd has not been read of yet
-	release  func()
 }
 
 // view is what a feed sees of one prefix.
@@ -95,10 +108,11 @@ func (f *Feed) Take() []Change {
 		changes = slices.Grow(changes, len(v.pending))
 		for key, revision := range v.pending {
 			at[key] = revision
-			value, ok := v.store.keys[key]
-			changes = append(changes, Change{
-				Key: key, Value: value.bytes, Created: value.created, Changed: value.changed, Lease: value.lease, Deleted: !ok, decoded: value.decoded,
-			})
+			now, ok := v.store.keys[key]
+			if !ok {
+				now = Change{Key: key, Deleted: true}
+			}
+			changes = append(changes, now)
 		}
 		v.pending = map[string]int64{}
 		v.store.mu.Unlock()
@@ -157,7 +171,8 @@ func (f *Feed) Close() {
 		for _, v := range f.views {
 			v.store.close(v)
 		}
-		f.release()
+		f.cancel()
+		f.hub.release(f)
 	})
 }
 

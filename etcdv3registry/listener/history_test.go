@@ -3,15 +3,20 @@
 package listener
 
 import (
+	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
 )
 
 // listed has a mirror show a listing.
 func listed(m *mirror, revision int64) {
 	m.beginListing()
-	m.replace(map[string]value{}, revision, false)
+	m.replace(map[string]Change{}, revision, false)
 }
 
 // known1 is what is known of the only prefix.
@@ -36,7 +41,7 @@ func TestWhatIsBeingListedNeedsAComparison(t *testing.T) {
 	listed(m, 5)
 	m.beginListing()
 	k := known1(m)
-	m.replace(map[string]value{}, 7, false)
+	m.replace(map[string]Change{}, 7, false)
 	assert.False(t, m.listedSince(k))
 	listed(m, 7)
 	assert.True(t, m.listedSince(k))
@@ -59,4 +64,102 @@ func TestProgressNeverGoesBack(t *testing.T) {
 	m.advance(9)
 	m.advance(7)
 	assert.EqualValues(t, 9, known1(m).revision)
+}
+
+// Emptied, or restored from a backup: with the same revisions as before.
+func TestAnotherStoreIsNoticed(t *testing.T) {
+	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+		e.Put("/a/1", "of the first store")
+		e.Put("/a/2", "")
+		r := open(h, "/a/")
+		r.now()
+		e.Wipe()
+		e.Put("/a/1", "of the second store")
+		e.Put("/b/1", "")
+		e.Put("/b/2", "")
+		h.Check()
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, map[string]string{"/a/1": "of the second store", "/a/2": ""}, r.now(), "what may come back is left for a while")
+		time.Sleep(session)
+		assert.Equal(t, e.Keys("/a/"), r.now())
+	})
+}
+
+func TestTheSameStoreIsNotListedAgain(t *testing.T) {
+	for name, prepare := range map[string]func(*etcdfake.Etcd){
+		"AsItIs":               func(*etcdfake.Etcd) {},
+		"OfFewOperations":      func(e *etcdfake.Etcd) { e.MaxOps = 16 },
+		"OfOneOperation":       func(e *etcdfake.Etcd) { e.MaxOps = 1 },
+		"ThatIsAwayForAMoment": func(e *etcdfake.Etcd) { e.Fail = onceAway() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+				var all []*reader
+				for i := range 30 {
+					e.Put(fmt.Sprintf("/%d/1", i), "")
+					e.Put(fmt.Sprintf("/%d/2", i), "")
+					all = append(all, open(h, fmt.Sprintf("/%d/", i)))
+					all[i].now()
+				}
+				e.Delete("/7/1", "/8/1", "/8/2")
+				synctest.Wait()
+				e.Requests("Range")
+				e.Set(prepare)
+				h.Check()
+				time.Sleep(20 * time.Second)
+				assert.Zero(t, e.Requests("Range"))
+				e.Put("/9/3", "")
+				for i, r := range all {
+					assert.Equal(t, e.Keys(fmt.Sprintf("/%d/", i)), r.now())
+				}
+			})
+		})
+	}
+}
+
+// onceAway has one request fail.
+func onceAway() func(string, []string) error {
+	n := 0
+	return func(string, []string) error {
+		if n++; n == 1 {
+			return etcdfake.ErrAway
+		}
+		return nil
+	}
+}
+
+func TestStoreOfWhichTheHistoryIsCompactedIsListedWhereItHasTo(t *testing.T) {
+	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+		e.Put("/idle/1", "")
+		idle := open(h, "/idle/")
+		idle.now()
+		e.Put("/busy/1", "")
+		busy := open(h, "/busy/")
+		busy.now()
+		e.Compact()
+		e.Requests("Range")
+		h.Check()
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, 1, e.Requests("Range"), "of the idle one nothing can be told")
+		assert.Equal(t, e.Keys("/idle/"), idle.now())
+		assert.Equal(t, e.Keys("/busy/"), busy.now())
+	})
+}
+
+// Progress that etcd tells of is what spares the idle one that.
+func TestStoreThatTellsOfItsProgressCanBeCompared(t *testing.T) {
+	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+		e.Put("/idle/1", "")
+		idle := open(h, "/idle/")
+		idle.now()
+		e.Put("/busy/1", "")
+		e.Progress()
+		idle.now()
+		assert.Equal(t, e.Revision(), idle.Revision())
+		e.Compact()
+		e.Requests("Range")
+		h.Check()
+		time.Sleep(5 * time.Second)
+		assert.Zero(t, e.Requests("Range"))
+	})
 }

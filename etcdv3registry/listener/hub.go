@@ -109,37 +109,34 @@ func (h *Hub) open(prefixes []string, keysOnly bool) *Feed {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ctx, cancel := context.WithCancel(h.ctx)
-	f := &Feed{hub: h, ctx: ctx, changed: make(chan struct{}, 1)}
-	mirrors, together := make([]*mirror, len(prefixes)), newSnapshot()
+	f := &Feed{hub: h, ctx: ctx, cancel: cancel, changed: make(chan struct{}, 1)}
+	together := newSnapshot()
 	var created []*mirror
-	for i, prefix := range prefixes {
+	for _, prefix := range prefixes {
 		what := mirrored{prefix, keysOnly}
 		m := h.mirrors[what]
 		if m == nil {
 			m = newMirror(h, what, together)
 			h.mirrors[what] = m
-			together.pending++
+			together.pending.Add(1)
 			created = append(created, m)
 		}
 		m.users++
-		mirrors[i] = m
 		f.views = append(f.views, m.open(f))
 	}
 	for _, m := range created {
 		h.goLocked(m.run)
 	}
-	f.release = func() {
-		cancel()
-		h.release(mirrors)
-	}
 	f.signal() // if all of it is known
 	return f
 }
 
-func (h *Hub) release(mirrors []*mirror) {
+// release undoes Open.
+func (h *Hub) release(f *Feed) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, m := range mirrors {
+	for _, v := range f.views {
+		m := h.mirrors[v.store.mirrored]
 		if m.users--; m.users == 0 {
 			delete(h.mirrors, m.mirrored)
 			m.cancel()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -23,7 +24,7 @@ import (
 // allow.
 func (m *mirror) list(client *clientv3.Client) error {
 	m.beginListing()
-	l := listing{mirror: m, keys: map[string]value{}, next: m.prefix}
+	l := listing{mirror: m, keys: map[string]Change{}, next: m.prefix}
 	end := clientv3.GetPrefixRangeEnd(m.prefix)
 	page, revision, err := m.firstPage(client, end)
 	for err == nil {
@@ -36,15 +37,14 @@ func (m *mirror) list(client *clientv3.Client) error {
 		return fmt.Errorf("list %s: %w%s", m.prefix, err, rights.ToPrefix(rights.Read, m.prefix, err))
 	}
 	m.pageSize = min(2*m.pageSize, m.hub.cfg.PageSize)
-	m.replace(l.keys, revision, m.otherStore)
-	m.otherStore = false
+	retained := m.replace(l.keys, revision, m.otherStore)
+	m.stale, m.otherStore = false, false
 	if l.over {
 		m.exceed()
 	} else {
-		m.over = false
 		m.setPartial(false)
 	}
-	if m.hasRetained() && m.patient == nil {
+	if retained && m.patient == nil {
 		m.patient = time.After(m.hub.session())
 	}
 	return nil
@@ -53,7 +53,7 @@ func (m *mirror) list(client *clientv3.Client) error {
 // listing is the pages of one listing.
 type listing struct {
 	*mirror
-	keys  map[string]value
+	keys  map[string]Change
 	next  string // the first key that may come next
 	bytes int64
 	over  bool // there are more than the limits allow
@@ -63,16 +63,16 @@ type listing struct {
 // on with that for ever.
 func (l *listing) add(kvs []*mvccpb.KeyValue) error {
 	for _, kv := range kvs {
-		key, v := string(kv.Key), l.valueOf(kv)
-		if key < l.next || !strings.HasPrefix(key, l.prefix) {
+		now := l.changeOf(kv)
+		if now.Key < l.next || !strings.HasPrefix(now.Key, l.prefix) {
 			return status.Error(codes.Internal, "what answers as etcd is none, or is broken: it lists other keys than it was asked for")
 		}
-		l.next = key + "\x00"
-		l.bytes += v.size(key)
+		l.next = now.Key + "\x00"
+		l.bytes += now.size()
 		if l.over = l.hub.cfg.exceeded(len(l.keys)+1, l.bytes); l.over {
 			return nil
 		}
-		l.keys[key] = v
+		l.keys[now.Key] = now
 	}
 	return nil
 }
@@ -131,7 +131,9 @@ func (m *mirror) begin() {
 	}
 	together := m.together
 	m.together = nil
-	together.leave()
+	if together.pending.Add(-1) == 0 {
+		close(together.tried)
+	}
 	select {
 	case <-together.tried:
 	case <-m.ctx.Done():
@@ -143,7 +145,7 @@ func (m *mirror) begin() {
 type snapshot struct {
 	turn     chan struct{} // has a value while one of them asks
 	revision int64         // 0: it is not known; for who has the turn
-	pending  int           // those that have not tried to list; for who has the turn
+	pending  atomic.Int32  // those that have not tried to list
 	tried    chan struct{} // closed when all have
 }
 
@@ -159,13 +161,4 @@ func (s *snapshot) take(ctx context.Context) (release func(), err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-// leave is called by each once, when it has tried to list.
-func (s *snapshot) leave() {
-	s.turn <- struct{}{}
-	if s.pending--; s.pending == 0 {
-		close(s.tried)
-	}
-	<-s.turn
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/dubbogo/gost/log/logger"
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
@@ -43,20 +42,19 @@ type mirror struct {
 	relists chan relist // a value has the keys listed again, soon, unless they were listed since
 
 	// What follows belongs to run.
+	stale      bool             // it has to be listed, for the first time or again
 	otherStore bool             // the next listing is of another store
 	pageSize   int64            // of a listing
 	together   *snapshot        // that the first listing is of; nil: it was tried
 	patient    <-chan time.Time // when what the other store had is dropped
-	over       bool             // there is more than the limits allow
 	moved      bool             // to another stream, on which etcd has not answered yet
-
-	progressed bool      // follow has brought something new
-	watched    time.Time // when follow began
+	progressed bool             // follow has brought something new
+	watched    time.Time        // when follow began
 }
 
 func newMirror(h *Hub, what mirrored, together *snapshot) *mirror {
 	ctx, cancel := context.WithCancel(h.ctx)
-	return &mirror{store: newStore(what), together: together, hub: h, ctx: ctx, cancel: cancel, pageSize: h.cfg.PageSize, relists: make(chan relist, 1)}
+	return &mirror{store: newStore(what), stale: true, together: together, hub: h, ctx: ctx, cancel: cancel, pageSize: h.cfg.PageSize, relists: make(chan relist, 1)}
 }
 
 // run ends with the context of the mirror.
@@ -99,7 +97,7 @@ func (m *mirror) run() {
 		case errors.Is(err, errMoved): // at once
 		case retry.Compacted(err):
 			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
-			m.setStale()
+			m.stale = true
 			if schedule == nil { // at once
 				schedule = m.hub.cfg.Backoff.BackOff()
 			} else {
@@ -128,7 +126,7 @@ func (m *mirror) succeeded() bool { return m.progressed || time.Since(m.watched)
 func (m *mirror) follow(working func()) error {
 	m.progressed, m.watched = false, time.Now()
 	client, err := m.hub.cfg.Dial(m.ctx)
-	if err == nil && m.isStale() {
+	if err == nil && m.stale {
 		if err = m.list(client); err == nil {
 			working()
 		}
@@ -160,7 +158,7 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 				continue
 			}
 			m.otherStore = m.otherStore || r.otherStore
-			m.setStale()
+			m.stale = true
 			return errRelist
 		case <-on.over:
 			return errMoved
@@ -206,8 +204,8 @@ func (m *mirror) takeIn(events []*clientv3.Event) error {
 		m.exceed()
 	}
 	m.progressed = m.progressed || m.revision() > before
-	if m.over && m.hasRoom() {
-		m.setStale()
+	if m.hasRoom(m.hub.cfg.exceeded) {
+		m.stale = true
 		return errRelist // what was left out is not known
 	}
 	return nil
@@ -215,17 +213,9 @@ func (m *mirror) takeIn(events []*clientv3.Event) error {
 
 // exceed notes that not all keys are mirrored.
 func (m *mirror) exceed() {
-	if !m.over {
+	if !m.setPartial(true) {
 		logger.Errorf("[etcdv3] there is more under %s than this process mirrors (%d keys, %d MiB): what is beyond that is left out", m.prefix, m.hub.cfg.MaxKeys, m.hub.cfg.MaxBytes>>20)
 	}
-	m.over = true
-	m.setPartial(true)
-}
-
-// hasRoom reports whether there is much less than the limits allow.
-func (m *mirror) hasRoom() bool {
-	keys, bytes := m.size()
-	return !m.hub.cfg.exceeded(keys+keys/8, bytes+bytes/8)
 }
 
 // create returns a watch on a stream, when etcd has it; it ends with ctx.
@@ -257,24 +247,4 @@ func (m *mirror) requestRelist(r relist) {
 			r.otherStore = r.otherStore || older.otherStore
 		}
 	}
-}
-
-// value is what is known of a key.
-type value struct {
-	bytes   []byte
-	created int64 // revision of its creation
-	changed int64 // revision of its last change
-	lease   int64 // 0: none
-	decoded *decoded
-}
-
-// size is what a key counts for the limits.
-func (v value) size(key string) int64 { return int64(len(key) + len(v.bytes)) }
-
-func (m mirrored) valueOf(kv *mvccpb.KeyValue) value {
-	v := value{created: kv.CreateRevision, changed: kv.ModRevision, lease: kv.Lease, decoded: &decoded{}}
-	if !m.keysOnly {
-		v.bytes = kv.Value
-	}
-	return v
 }

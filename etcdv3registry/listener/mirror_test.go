@@ -100,8 +100,7 @@ func TestReaderOfKeysHasNoValues(t *testing.T) {
 		e.Put("/a/1", "larger")
 		assert.Equal(t, map[string]string{"/a/1": "", "/a/2": ""}, keys.now())
 		assert.Equal(t, e.Keys("/a/"), all.now(), "who wants the values has them")
-		_, bytes := keys.views[0].store.size()
-		assert.EqualValues(t, len("/a/1")+len("/a/2"), bytes)
+		assert.EqualValues(t, len("/a/1")+len("/a/2"), keys.views[0].store.bytes)
 		keys.Close()
 		all.Close()
 		synctest.Wait()
@@ -201,104 +200,6 @@ func TestListingInTimeThatAPageIsTooLargeFor(t *testing.T) {
 		defer cancel()
 		require.NoError(t, r.Ready(ctx))
 		assert.Len(t, r.now(), 1000)
-	})
-}
-
-// Emptied, or restored from a backup: with the same revisions as before.
-func TestAnotherStoreIsNoticed(t *testing.T) {
-	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
-		e.Put("/a/1", "of the first store")
-		e.Put("/a/2", "")
-		r := open(h, "/a/")
-		r.now()
-		e.Wipe()
-		e.Put("/a/1", "of the second store")
-		e.Put("/b/1", "")
-		e.Put("/b/2", "")
-		h.Check()
-		time.Sleep(5 * time.Second)
-		assert.Equal(t, map[string]string{"/a/1": "of the second store", "/a/2": ""}, r.now(), "what may come back is left for a while")
-		time.Sleep(session)
-		assert.Equal(t, e.Keys("/a/"), r.now())
-	})
-}
-
-func TestTheSameStoreIsNotListedAgain(t *testing.T) {
-	for name, prepare := range map[string]func(*etcdfake.Etcd){
-		"AsItIs":               func(*etcdfake.Etcd) {},
-		"OfFewOperations":      func(e *etcdfake.Etcd) { e.MaxOps = 16 },
-		"OfOneOperation":       func(e *etcdfake.Etcd) { e.MaxOps = 1 },
-		"ThatIsAwayForAMoment": func(e *etcdfake.Etcd) { e.Fail = onceAway() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
-				var all []*reader
-				for i := range 30 {
-					e.Put(fmt.Sprintf("/%d/1", i), "")
-					e.Put(fmt.Sprintf("/%d/2", i), "")
-					all = append(all, open(h, fmt.Sprintf("/%d/", i)))
-					all[i].now()
-				}
-				e.Delete("/7/1", "/8/1", "/8/2")
-				synctest.Wait()
-				e.Requests("Range")
-				e.Set(prepare)
-				h.Check()
-				time.Sleep(20 * time.Second)
-				assert.Zero(t, e.Requests("Range"))
-				e.Put("/9/3", "")
-				for i, r := range all {
-					assert.Equal(t, e.Keys(fmt.Sprintf("/%d/", i)), r.now())
-				}
-			})
-		})
-	}
-}
-
-// onceAway has one request fail.
-func onceAway() func(string, []string) error {
-	n := 0
-	return func(string, []string) error {
-		if n++; n == 1 {
-			return etcdfake.ErrAway
-		}
-		return nil
-	}
-}
-
-func TestStoreOfWhichTheHistoryIsCompactedIsListedWhereItHasTo(t *testing.T) {
-	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
-		e.Put("/idle/1", "")
-		idle := open(h, "/idle/")
-		idle.now()
-		e.Put("/busy/1", "")
-		busy := open(h, "/busy/")
-		busy.now()
-		e.Compact()
-		e.Requests("Range")
-		h.Check()
-		time.Sleep(5 * time.Second)
-		assert.Equal(t, 1, e.Requests("Range"), "of the idle one nothing can be told")
-		assert.Equal(t, e.Keys("/idle/"), idle.now())
-		assert.Equal(t, e.Keys("/busy/"), busy.now())
-	})
-}
-
-// Progress that etcd tells of is what spares the idle one that.
-func TestStoreThatTellsOfItsProgressCanBeCompared(t *testing.T) {
-	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
-		e.Put("/idle/1", "")
-		idle := open(h, "/idle/")
-		idle.now()
-		e.Put("/busy/1", "")
-		e.Progress()
-		idle.now()
-		assert.Equal(t, e.Revision(), idle.Revision())
-		e.Compact()
-		e.Requests("Range")
-		h.Check()
-		time.Sleep(5 * time.Second)
-		assert.Zero(t, e.Requests("Range"))
 	})
 }
 

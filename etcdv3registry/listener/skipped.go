@@ -9,7 +9,7 @@ import (
 
 	"github.com/dubbogo/gost/log/logger"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
@@ -30,7 +30,7 @@ type skipped struct {
 }
 
 func (s *skipped) add(key string, why error) {
-	what := "key " + redact.Key(key)
+	what := "key " + layout.Show(key)
 	var part sane.ParametersError
 	if errors.As(why, &part) {
 		what = part.Part() + " of " + what
@@ -61,7 +61,7 @@ func (s *skipped) countLocked() bool {
 	if s.more == 0 || s.ended {
 		return false
 	}
-	logger.Warnf("[etcdv3] skipped %d more under %s since the last such line, the last was %s", s.more, redact.Key(s.prefix), s.last)
+	logger.Warnf("[etcdv3] skipped %d more under %s since the last such line, the last was %s", s.more, layout.Show(s.prefix), s.last)
 	s.more = 0
 	return true
 }

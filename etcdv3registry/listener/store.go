@@ -24,19 +24,17 @@ type mirrored struct {
 type store struct {
 	mirrored
 
-	mu     sync.Mutex // guards what follows
-	keys   map[string]value
-	bytes  int64         // of keys and values
-	rev    int64         // up to which everything has been applied
-	last   lastChange    // the last change; of a listing, the newest there
-	part   bool          // there are more keys than it has, by the limits
-	stale  bool          // it has to be listed, for the first time or again
-	synced bool          // it has been listed once
-	begun  int           // listings that were begun
-	shown  int           // of those, the number of the one that the store shows
-	err    error         // why it is not being followed at the moment; nil: it is
-	moved  chan struct{} // closed, and made anew, when any of these changes
-	views  map[*view]struct{}
+	mu    sync.Mutex // guards what follows
+	keys  map[string]Change
+	bytes int64         // of keys and values
+	rev   int64         // up to which everything has been applied
+	last  lastChange    // the last change; of a listing, the newest there
+	part  bool          // there are more keys than it has, by the limits
+	begun int           // listings that were begun
+	shown int           // of those, the number of the one that the store shows; 0: none yet
+	err   error         // why it is not being followed at the moment; nil: it is
+	moved chan struct{} // closed, and made anew, when any of these changes
+	views map[*view]struct{}
 	// retained is what another store had and this one does not: kept for a while, as
 	// its owners may only not have noticed yet.
 	retained map[string]struct{}
@@ -46,7 +44,7 @@ type store struct {
 }
 
 func newStore(what mirrored) *store {
-	return &store{mirrored: what, stale: true, keys: map[string]value{}, moved: make(chan struct{}), views: map[*view]struct{}{}, warned: map[string]struct{}{}, skipped: &skipped{prefix: what.prefix}}
+	return &store{mirrored: what, keys: map[string]Change{}, moved: make(chan struct{}), views: map[*view]struct{}{}, warned: map[string]struct{}{}, skipped: &skipped{prefix: what.prefix}}
 }
 
 // open returns what a feed sees of the store.
@@ -54,11 +52,11 @@ func (s *store) open(f *Feed) *view {
 	v := &view{store: s, feed: f, pending: map[string]int64{}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, value := range s.keys {
-		v.pending[key] = value.changed
+	for key, now := range s.keys {
+		v.pending[key] = now.Changed
 	}
 	s.views[v] = struct{}{}
-	if !s.synced {
+	if s.shown == 0 {
 		f.unlisted.Add(1)
 	}
 	return v
@@ -79,45 +77,42 @@ func (s *store) beginListing() {
 
 // replace makes the store equal to a listing: what differs is a change. If the
 // listing is of another store than before (emptied, restored), what it lacks is
-// left until dropRetained.
-func (s *store) replace(keys map[string]value, revision int64, otherStore bool) {
+// left until dropRetained; somethingLeft reports whether anything is.
+func (s *store) replace(keys map[string]Change, revision int64, otherStore bool) (somethingLeft bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	retained := map[string]struct{}{}
 	var changed []keyAt
-	for key, v := range s.keys {
+	for key, old := range s.keys {
 		if _, ok := keys[key]; ok {
 			continue
 		}
 		if _, already := s.retained[key]; otherStore || already {
 			retained[key] = struct{}{}
-			keys[key] = value{bytes: v.bytes, decoded: v.decoded} // older than whatever is in the new store
+			keys[key] = Change{Key: key, Value: old.Value, decoded: old.decoded} // older than whatever is in the new store
 			continue
 		}
 		changed = append(changed, keyAt{key, s.rev})
 		delete(s.warned, key)
 	}
-	for key, v := range keys {
+	s.rev, s.last = revision, lastChange{}
+	s.bytes = 0
+	for key, now := range keys {
+		s.bytes += now.size()
+		if now.Changed > s.last.at {
+			s.last = lastChange{keyAt: keyAt{key, now.Changed}}
+		}
 		if _, ok := retained[key]; ok {
 			continue
 		}
 		// Two stores may have changed the same key in the same revision, each in its way.
-		if old, ok := s.keys[key]; !ok || old.changed != v.changed || old.created != v.created || !bytes.Equal(old.bytes, v.bytes) {
-			changed = append(changed, keyAt{key, v.changed})
+		if old, ok := s.keys[key]; !ok || old.Changed != now.Changed || old.Created != now.Created || !bytes.Equal(old.Value, now.Value) {
+			changed = append(changed, keyAt{key, now.Changed})
 		}
 	}
-	s.keys, s.retained, s.stale, s.err = keys, retained, false, nil
+	first := s.shown == 0
+	s.keys, s.retained, s.err = keys, retained, nil
 	s.shown = s.begun
-	s.rev, s.last = revision, lastChange{}
-	s.bytes = 0
-	for key, v := range keys {
-		s.bytes += v.size(key)
-		if v.changed > s.last.at {
-			s.last = lastChange{keyAt: keyAt{key, v.changed}}
-		}
-	}
-	first := !s.synced
-	s.synced = true
 	s.tell(changed)
 	if first {
 		for v := range s.views {
@@ -126,6 +121,7 @@ func (s *store) replace(keys map[string]value, revision int64, otherStore bool) 
 		}
 	}
 	s.move()
+	return len(retained) > 0
 }
 
 // apply takes in what happened, but for keys that exceed the limits; over reports
@@ -135,24 +131,21 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 	defer s.mu.Unlock()
 	changed := make([]keyAt, 0, len(events))
 	for _, e := range events {
-		key := string(e.Kv.Key)
-		delete(s.retained, key)
-		deleted := e.Type == clientv3.EventTypeDelete
-		s.removeLocked(key)
-		if v := s.valueOf(e.Kv); !deleted && exceeded(len(s.keys)+1, s.bytes+v.size(key)) {
-			over, deleted = true, true
-		} else if !deleted {
-			s.keys[key] = v
-			s.bytes += v.size(key)
-			delete(s.warned, key)
+		now, deleted := s.changeOf(e.Kv), e.Type == clientv3.EventTypeDelete
+		delete(s.retained, now.Key)
+		s.removeLocked(now.Key)
+		switch {
+		case deleted:
+		case exceeded(len(s.keys)+1, s.bytes+now.size()):
+			over = true
+		default:
+			s.keys[now.Key] = now
+			s.bytes += now.size()
 		}
-		if deleted {
-			delete(s.warned, key)
-		}
-		changed = append(changed, keyAt{key, e.Kv.ModRevision})
+		changed = append(changed, keyAt{now.Key, now.Changed})
 		// The header of a response may be ahead of what has been sent: the last event counts.
-		s.rev = max(s.rev, e.Kv.ModRevision)
-		s.last = lastChange{keyAt{key, e.Kv.ModRevision}, e.Type == clientv3.EventTypeDelete}
+		s.rev = max(s.rev, now.Changed)
+		s.last = lastChange{keyAt{now.Key, now.Changed}, deleted}
 	}
 	s.err = nil
 	s.tell(changed)
@@ -160,25 +153,30 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 	return over
 }
 
+// removeLocked forgets a key as it was.
 func (s *store) removeLocked(key string) {
-	if v, ok := s.keys[key]; ok {
-		s.bytes -= v.size(key)
+	if old, ok := s.keys[key]; ok {
+		s.bytes -= old.size()
 		delete(s.keys, key)
 	}
+	delete(s.warned, key)
 }
 
-// setPartial notes whether there are more keys than the store has.
-func (s *store) setPartial(part bool) {
+// setPartial notes whether there are more keys than the store has, and returns
+// whether there were before.
+func (s *store) setPartial(part bool) (before bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.part = part
+	before, s.part = s.part, part
+	return before
 }
 
-// size returns how many keys there are, and their bytes.
-func (s *store) size() (keys int, bytes int64) {
+// hasRoom reports whether keys are left out, and there is much less by now than
+// the limits allow.
+func (s *store) hasRoom(exceeded func(keys int, bytes int64) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.keys), s.bytes
+	return s.part && !exceeded(len(s.keys)+len(s.keys)/8, s.bytes+s.bytes/8)
 }
 
 // advance notes that nothing happened until the revision.
@@ -188,13 +186,6 @@ func (s *store) advance(revision int64) {
 	s.rev = max(s.rev, revision)
 }
 
-// hasRetained reports whether there is something for dropRetained to do.
-func (s *store) hasRetained() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.retained) > 0
-}
-
 // dropRetained drops what was left of another store and has not come back.
 func (s *store) dropRetained() {
 	s.mu.Lock()
@@ -202,7 +193,6 @@ func (s *store) dropRetained() {
 	changed := make([]keyAt, 0, len(s.retained))
 	for key := range s.retained {
 		s.removeLocked(key)
-		delete(s.warned, key)
 		changed = append(changed, keyAt{key, s.rev})
 	}
 	s.retained = nil
@@ -246,10 +236,10 @@ func (s *store) move() {
 func (s *store) ready(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		synced, err, moved := s.synced, s.err, s.moved
+		listed, err, moved := s.shown > 0, s.err, s.moved
 		s.mu.Unlock()
 		switch {
-		case synced:
+		case listed:
 			return nil
 		case err != nil && !retry.CanPass(err):
 			return err
@@ -290,19 +280,6 @@ func (s *store) revision() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rev
-}
-
-func (s *store) isStale() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stale
-}
-
-// setStale has the keys listed again before anything else is applied.
-func (s *store) setStale() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stale = true
 }
 
 // lastChange is the change of a key that is known to be the newest.

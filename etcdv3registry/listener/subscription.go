@@ -198,12 +198,8 @@ func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
 	})
 	events := make([]*registry.ServiceEvent, 0, len(all))
 	for _, k := range all {
-		u := urls[k.key]
-		if u == nil {
-			u = s.read(k.key)
-		}
-		if u != nil {
-			events = append(events, event(remoting.EventTypeAdd, k.id, u))
+		if u := s.urlOf(k.key, urls); u != nil {
+			events = append(events, delivery.Event(remoting.EventTypeAdd, k.id, u))
 		}
 	}
 	return delivery.Call(s.feed.name(), "a list", func() { s.listener.NotifyAll(events, func() {}) })

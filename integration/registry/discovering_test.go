@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/registry"
@@ -256,59 +255,6 @@ func TestEveryListenerConvergesWhileTenWritersAddAndRemove(t *testing.T) {
 	}
 }
 
-func TestOneWatchServesAllListenersOfAPrefixAndEndsWithTheLast(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	r, other := testkit.NewRegistry(t, etcd.Endpoint()), testkit.NewRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
-	var listeners []*testkit.Listener
-	for i := range 10 {
-		l := &testkit.Listener{}
-		listeners = append(listeners, l)
-		testkit.Subscribe(t, []registry.Registry{r, other}[i%2], testkit.Consumer("org.a.Greeter"), l)
-		l.RequireAddresses(t, "10.0.0.1:20000")
-	}
-	testkit.RequireWatchers(t, etcd, 1)
-	requireLists(t, etcd, 1)
-
-	configurators := &testkit.Listener{}
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter", "category", "configurators"), configurators)
-	testkit.RequireWatchers(t, etcd, 2)
-
-	for i, l := range listeners[1:] {
-		require.NoError(t, []registry.Registry{other, r}[i%2].UnSubscribe(testkit.Consumer("org.a.Greeter"), l))
-	}
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
-	listeners[0].RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	for _, l := range listeners[1:] {
-		assert.Equal(t, []string{"10.0.0.1:20000"}, l.Addresses(), "it was unsubscribed before")
-	}
-	_, singles := configurators.Counts()
-	assert.Empty(t, singles, "providers are not its category")
-
-	require.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), listeners[0]))
-	require.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter", "category", "configurators"), configurators))
-	testkit.RequireWatchers(t, etcd, 0)
-}
-
-func TestChurnOfOneCategoryDoesNotReachAnother(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
-	reader, writer := testkit.NewRegistry(t, proxy.Addr()), testkit.NewRegistry(t, etcd.Endpoint())
-	l := &testkit.Listener{}
-	testkit.Subscribe(t, reader, testkit.Consumer("org.a.Greeter"), l)
-	for i := range 50 {
-		u := testkit.Consumer("org.a.Greeter", "timeout", fmt.Sprint(i))
-		require.NoError(t, writer.Register(u))
-	}
-	require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
-	l.RequireAddresses(t, "10.0.0.1:20000")
-	alls, singles := l.Counts()
-	assert.Equal(t, 1, alls)
-	assert.Len(t, singles, 1)
-}
-
 func TestKeysThatAreNoURLsAreSkipped(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
@@ -330,210 +276,6 @@ func TestKeysThatAreNoURLsAreSkipped(t *testing.T) {
 	assert.Len(t, singles, 1)
 }
 
-func TestAFloodIsDeliveredAsOneList(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	r := testkit.NewRegistry(t, etcd.Endpoint())
-	l := &testkit.Listener{}
-	release := make(chan struct{})
-	l.OnNotify = func(*registry.ServiceEvent) { <-release }
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
-
-	quick := &testkit.Listener{} // sees everything while the other is stuck
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), quick)
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
-	quick.RequireAddresses(t, "10.0.0.1:20000")
-	registerMany(t, r, 500)
-	require.True(t, testkit.Eventually(func() bool { return len(quick.Addresses()) == 501 }), "a slow listener delays no other")
-
-	close(release)
-	require.True(t, testkit.Eventually(func() bool { return len(l.Addresses()) == 501 }))
-	alls, singles := l.Counts()
-	assert.Equal(t, 2, alls, "the first list and the flood")
-	assert.Equal(t, []string{"add 10.0.0.1:20000"}, singles)
-	l.RequireNoFaults(t)
-}
-
-func TestChangesOfOneKeyCollapseForASlowListener(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	r := testkit.NewRegistry(t, etcd.Endpoint())
-	l := &testkit.Listener{}
-	entered, release := make(chan struct{}, 1), make(chan struct{})
-	l.OnNotify = func(*registry.ServiceEvent) {
-		select {
-		case entered <- struct{}{}:
-			<-release
-		default:
-		}
-	}
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
-	quick := &testkit.Listener{}
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), quick)
-
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
-	require.True(t, testkit.Eventually(func() bool { return len(entered) == 1 }))
-	for i := range 20 {
-		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000", "weight", fmt.Sprint(i+1))))
-		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.3:20000")))
-		require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.3:20000")))
-	}
-	quick.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	require.True(t, testkit.Eventually(func() bool { // the last change is there, too
-		for _, u := range quick.URLs() {
-			if u.GetParam("weight", "") == "20" {
-				return true
-			}
-		}
-		return false
-	}))
-	close(release)
-	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	_, singles := l.Counts()
-	assert.Equal(t, []string{"add 10.0.0.1:20000", "add 10.0.0.2:20000"}, singles)
-}
-
-func TestEveryListenerHasURLsOfItsOwn(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	r := testkit.NewRegistry(t, etcd.Endpoint())
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
-	vandal, other := &testkit.Listener{}, &testkit.Listener{}
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), vandal)
-	for _, u := range vandal.URLs() {
-		u.SetParam("interface", "changed")
-		u.Ip = "changed"
-	}
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), other)
-	other.RequireAddresses(t, "10.0.0.1:20000")
-}
-
-func TestAListenerThatPanicsHarmsOnlyItself(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	r := testkit.NewRegistry(t, etcd.Endpoint())
-	l, other := &testkit.Listener{}, &testkit.Listener{}
-	l.OnNotify = func(e *registry.ServiceEvent) {
-		if e.Service.Ip == "10.0.0.1" {
-			panic("no such protocol")
-		}
-	}
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), other)
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
-	l.RequireAddresses(t, "10.0.0.2:20000")
-	other.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-}
-
-func TestNothingIsDeliveredAfterUnSubscribeHasReturned(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	r := testkit.NewRegistry(t, etcd.Endpoint())
-	ctx, cancel := context.WithCancel(t.Context())
-	var churn sync.WaitGroup
-	churn.Go(func() {
-		for i := 0; ctx.Err() == nil; i++ {
-			u := testkit.Provider("org.a.Greeter", fmt.Sprintf("10.0.0.%d:20000", i%5))
-			_ = r.Register(u)
-			_ = r.UnRegister(u)
-		}
-	})
-	for range 100 {
-		l := &testkit.Listener{}
-		testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
-		testkit.Eventually(func() bool { _, singles := l.Counts(); return len(singles) > 0 })
-		require.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), l))
-		l.Close()
-		time.Sleep(time.Millisecond)
-		l.RequireNoFaults(t)
-	}
-	cancel()
-	churn.Wait()
-}
-
-// A provider's override listener unsubscribes itself as it exports again.
-func TestAListenerMayUnSubscribeItselfAndOthersFromInside(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	r := testkit.NewRegistry(t, etcd.Endpoint())
-	a, b := &testkit.Listener{}, &testkit.Listener{}
-	var inside sync.WaitGroup
-	inside.Add(2)
-	unsubscribeOther := func(other *testkit.Listener) func(*registry.ServiceEvent) {
-		return func(*registry.ServiceEvent) {
-			inside.Done()
-			inside.Wait() // both are being told
-			assert.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), other))
-		}
-	}
-	a.OnNotify, b.OnNotify = unsubscribeOther(b), unsubscribeOther(a)
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), a)
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), b)
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
-	a.RequireAddresses(t, "10.0.0.1:20000")
-	b.RequireAddresses(t, "10.0.0.1:20000")
-
-	self := &testkit.Listener{}
-	self.OnNotify = func(*registry.ServiceEvent) {
-		assert.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter"), self))
-		assert.NoError(t, r.Subscribe(testkit.Consumer("org.a.Greeter", "version", "*"), self))
-	}
-	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), self)
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
-	self.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	testkit.RequireWatchers(t, etcd, 1)
-}
-
-func TestALargeServiceIsListedInPagesAtOneRevision(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	const n = 12_000
-	putProviders(t, etcd.Client(), n, "tri")
-	before := etcd.Metrics().Requests("Range")
-
-	ctx, cancel := context.WithCancel(t.Context())
-	var churn sync.WaitGroup
-	churn.Go(func() { // at both ends of the list, while it is read
-		for ctx.Err() == nil {
-			_, _ = etcd.Client().Put(ctx, providerKey(0, "tri")+"-x", "")
-			_, _ = etcd.Client().Delete(ctx, providerKey(0, "tri")+"-x")
-		}
-	})
-	r := testkit.NewRegistry(t, etcd.Endpoint(), "registry.timeout", "30s")
-	l := &testkit.Listener{}
-	require.NoError(t, r.LoadSubscribeInstances(testkit.Consumer("org.a.Greeter"), l))
-	cancel()
-	churn.Wait()
-	assert.InDelta(t, n, len(l.Addresses()), 1)
-	requireLists(t, etcd, before+3) // pages of 5000
-}
-
-func TestAWatchBehindACompactionListsAgain(t *testing.T) {
-	t.Parallel()
-	etcd := etcdtest.Start(t)
-	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
-	reader, writer := testkit.NewRegistry(t, proxy.Addr()), testkit.NewRegistry(t, etcd.Endpoint())
-	for i := range 5 {
-		require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", fmt.Sprintf("10.0.0.%d:20000", i))))
-	}
-	l := &testkit.Listener{}
-	testkit.Subscribe(t, reader, testkit.Consumer("org.a.Greeter"), l)
-
-	proxy.Cut()
-	require.NoError(t, writer.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.0:20000")))
-	require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000", "weight", "9")))
-	require.NoError(t, writer.Register(testkit.Provider("org.a.Greeter", "10.0.0.7:20000")))
-	etcd.Compact(testkit.Revision(t, etcd.Client()))
-	assert.Len(t, l.Addresses(), 5, "cut off, it keeps what it knows")
-	proxy.Restore()
-
-	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000", "10.0.0.4:20000", "10.0.0.7:20000")
-	alls, singles := l.Counts()
-	assert.Equal(t, 1, alls)
-	assert.Len(t, singles, 3, "only what differs: %v", singles)
-}
-
 func TestSubscribingWithoutAListenerOrWithOneThatCannotBeComparedIsAnError(t *testing.T) {
 	t.Parallel()
 	r := testkit.NewRegistry(t, "127.0.0.1:1")
@@ -544,7 +286,8 @@ func TestSubscribingWithoutAListenerOrWithOneThatCannotBeComparedIsAnError(t *te
 
 type sliceListener []int
 
-func (sliceListener) Notify(*registry.ServiceEvent)              {}
+func (sliceListener) Notify(*registry.ServiceEvent) {}
+
 func (sliceListener) NotifyAll([]*registry.ServiceEvent, func()) {}
 
 // providerKey is the key of provider i of org.a.Greeter, 500 bytes or so, as

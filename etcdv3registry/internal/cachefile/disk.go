@@ -76,6 +76,9 @@ func readRegular(path string) (map[string]string, time.Time, error) {
 // save writes what this process has set, and leaves alone what is in the file
 // besides. It is called by the saver, one call at a time.
 func (f *File) save() error {
+	if !f.catchUp() {
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
 		return err
 	}
@@ -144,10 +147,13 @@ func (f *File) merge(present map[string]string, damage error) map[string]string 
 func (f *File) adopt(merged map[string]string, saved time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	changed := false
 	for key := range f.own {
+		changed = changed || merged[key] != f.entries[key]
 		merged[key] = f.entries[key]
 	}
 	f.entries, f.saved, f.damaged = merged, saved, false
+	f.changed = changed
 }
 
 // writable reports why nothing is written to a path: there is something that is no

@@ -5,6 +5,7 @@ package cachefile
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,8 @@ type Config struct {
 }
 
 // File is a cache file. Its methods may be called from any goroutine; none
-// waits for another process, and only the first Get or Set reads the file.
+// waits for another process, and only the first Get or Set reads the file. Those of
+// nil do nothing.
 type File struct {
 	path      string
 	saver     *saver
@@ -43,10 +45,22 @@ type File struct {
 	loaded  bool
 	entries map[string]string // service key to URLs, as in the file and changed since
 	own     map[string]bool   // the keys that were set by this process
-	saved   time.Time         // when the file was last saved, by whomever; zero: there was none
-	damaged bool              // the file cannot be read, and that was told
+	changed bool              // entries have, since they were saved
+	later   map[made]Later
+	saved   time.Time // when the file was last saved, by whomever; zero: there was none
+	damaged bool      // the file cannot be read, and that was told
 
-	swept bool // what a crash left behind was removed; guarded by saver.saving
+	making sync.Mutex // held while what is set later is made
+	swept  bool       // what a crash left behind was removed; guarded by saver.saving
+}
+
+// Later makes the URLs of a service, of those that the file has.
+type Later func(saved []string) []string
+
+// made is what is made later: the URLs of a service, by somebody.
+type made struct {
+	serviceKey string
+	by         any
 }
 
 // table holds the files in use.
@@ -68,7 +82,7 @@ func Open(path string, cfg Config) *File {
 	defer table.mu.Unlock()
 	f := table.byPath[path]
 	if f == nil {
-		f = &File{path: path, own: map[string]bool{}}
+		f = &File{path: path, own: map[string]bool{}, later: map[made]Later{}}
 		f.saver = newSaver(path, f.save)
 		table.byPath[path] = f
 	}
@@ -84,6 +98,9 @@ func Open(path string, cfg Config) *File {
 // Close undoes one Open. The last one saves what is not saved yet; if another
 // process is saving it waits two seconds at most. Set does nothing afterwards.
 func (f *File) Close() {
+	if f == nil {
+		return
+	}
 	table.mu.Lock()
 	if f.users == 0 {
 		table.mu.Unlock()
@@ -115,9 +132,12 @@ func (f *File) Path() string { return f.path }
 // service that had no URLs is ok too. The URLs are as they are in the file;
 // whether they are any is for the caller to see.
 func (f *File) Get(serviceKey string) (urls []string, saved time.Time, ok bool) {
+	if f == nil {
+		return nil, time.Time{}, false
+	}
+	f.catchUp()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.loadLocked()
 	value, ok := f.entries[serviceKey]
 	return splitURLs(value), f.saved, ok
 }
@@ -125,23 +145,44 @@ func (f *File) Get(serviceKey string) (urls []string, saved time.Time, ok bool) 
 // Set replaces the URLs of a service. They hold no white space, as URLs do
 // not. It saves nothing if they are what they were, in the same order.
 func (f *File) Set(serviceKey string, urls []string) {
-	if f.saver.isClosed() {
-		return
-	}
-	if f.put(serviceKey, joinURLs(urls)) {
-		f.saver.changed(f.immediate.Load())
-	}
+	urls = slices.Clone(urls)
+	f.SetLater(serviceKey, nil, func([]string) []string { return urls })
 }
 
-// put reports whether the value is another than before.
-func (f *File) put(key, value string) bool {
+// SetLater is Set of what urls makes, when the file is saved, or any of it is read:
+// once, however often it was set by the same one until then, and in any order. It
+// must not use the file.
+func (f *File) SetLater(serviceKey string, by any, urls Later) {
+	if f == nil || f.saver.isClosed() {
+		return
+	}
+	f.mu.Lock()
+	f.later[made{serviceKey, by}] = urls
+	f.mu.Unlock()
+	f.saver.changed(f.immediate.Load())
+}
+
+// catchUp makes what was to be made later, and reports whether there is something to
+// save. Nobody waits for mu meanwhile.
+func (f *File) catchUp() (changed bool) {
+	f.making.Lock()
+	defer f.making.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.loadLocked()
-	f.own[key] = true
-	old, known := f.entries[key]
-	f.entries[key] = value
-	return !known || old != value
+	later := f.later
+	f.later = map[made]Later{}
+	for of, urls := range later {
+		key := of.serviceKey
+		before, known := f.entries[key]
+		f.mu.Unlock()
+		now := joinURLs(urls(splitURLs(before)))
+		f.mu.Lock()
+		f.own[key] = true
+		f.entries[key] = now
+		f.changed = f.changed || !known || now != before
+	}
+	return f.changed
 }
 
 func (f *File) loadLocked() {

@@ -186,3 +186,30 @@ func TestManyUseOneFileAtOnce(t *testing.T) {
 	defer table.mu.Unlock()
 	require.NotContains(t, table.byPath, path)
 }
+
+func TestWhatIsSetLaterIsMadeOnceWhenItIsSavedOrRead(t *testing.T) {
+	path := newPath(t)
+	f := open(t, path, Config{Delay: time.Hour})
+	f.Set("s", []string{"tri://a"})
+	f.Get("s")
+	calls := 0
+	with := func(url string) Later {
+		return func(saved []string) []string {
+			calls++
+			return append(saved, url)
+		}
+	}
+	for range 10 {
+		f.SetLater("s", 1, with("tri://b"))
+	}
+	f.SetLater("s", 2, with("tri://c"))
+	require.Zero(t, calls)
+	urls, _, ok := f.Get("s")
+	require.True(t, ok)
+	require.ElementsMatch(t, []string{"tri://a", "tri://b", "tri://c"}, urls)
+	require.Equal(t, 2, calls)
+	f.SetLater("t", nil, with("tri://d"))
+	f.Close()
+	require.Equal(t, "tri://d", inFile(t, path)["t"])
+	require.Equal(t, 3, calls)
+}

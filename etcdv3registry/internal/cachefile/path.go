@@ -21,16 +21,15 @@ const maxStem = 200
 //
 //	~/.dubbo/dubbo-registry-<application>-<address>.cache
 //
-// with every ":" of the address replaced by "-". The address may be a list
-// joined by commas, as configured; schemes, credentials and parameters in it
-// are left out. What some operating system does not allow in a file name is
-// replaced as well, and a name too long ends with its hash.
+// with every ":" of the address, host:port, replaced by "-". What some operating
+// system does not allow in a file name is replaced as well, and a name too long
+// ends with its hash.
 func DefaultPath(application, address string) (string, error) {
 	home, err := homeDir()
 	if err != nil {
 		return "", fmt.Errorf("find the home directory for the cache file (the parameter file names another place): %w", err)
 	}
-	stem := fileName("dubbo-registry-" + application + "-" + bareAddresses(address))
+	stem := fileName("dubbo-registry-" + application + "-" + address)
 	if len(stem) > maxStem {
 		sum := sha256.Sum256([]byte(stem))
 		stem = strings.ToValidUTF8(stem[:maxStem-17], "") + "-" + hex.EncodeToString(sum[:8])
@@ -49,20 +48,6 @@ func homeDir() (string, error) {
 		return u.HomeDir, nil
 	}
 	return "", err
-}
-
-// bareAddresses reduces each address of a list to its host and port.
-func bareAddresses(list string) string {
-	list, _, _ = strings.Cut(list, "?")
-	addresses := strings.Split(list, ",")
-	for i, a := range addresses {
-		if _, rest, found := strings.Cut(a, "://"); found {
-			a = rest
-		}
-		a = a[strings.LastIndex(a, "@")+1:] // no password in a file name
-		addresses[i] = strings.TrimRight(strings.TrimSpace(a), "/")
-	}
-	return strings.Join(addresses, ",")
 }
 
 func fileName(s string) string {

@@ -3,7 +3,6 @@
 package cachefile
 
 import (
-	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -22,8 +21,7 @@ const (
 	maxClosing = 2 * time.Second
 )
 
-// saver decides when a file is saved. It has a goroutine only while there is
-// something to save.
+// saver decides when a file is saved.
 type saver struct {
 	path   string
 	save   func() error // saves all that has changed; errBusy: not now
@@ -32,12 +30,11 @@ type saver struct {
 	mu        sync.Mutex
 	delay     time.Duration
 	closed    bool
-	pending   bool               // something has changed since the last successful save began
-	stop      context.CancelFunc // of the goroutine; nil: there is none
-	done      chan struct{}      // closed when it has ended
-	failures  int                // attempts that failed since one worked
-	retries   int                // attempts that failed since the last change
-	busySince time.Time          // of another process; zero: it is not
+	pending   bool        // something has changed since the last successful save began
+	timer     *time.Timer // of the next attempt, until that is over; nil: there is none
+	failures  int         // attempts that failed since one worked
+	retries   int         // attempts that failed since the last change
+	busySince time.Time   // of another process; zero: it is not
 }
 
 func newSaver(path string, save func() error) *saver {
@@ -54,7 +51,7 @@ func (s *saver) open(delay time.Duration) {
 	s.closed = false
 }
 
-// close ends changes: no goroutine is started any more. Flush does the rest.
+// close ends changes: no attempt is planned any more. Flush does the rest.
 func (s *saver) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,52 +75,35 @@ func (s *saver) changed(now bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pending && !s.closed && s.stop == nil {
-		s.startLocked()
+	s.planLocked()
+}
+
+// planLocked plans the next attempt, if there is to be one.
+func (s *saver) planLocked() {
+	if s.pending && !s.closed && s.timer == nil && s.retries <= maxRetries {
+		s.timer = time.AfterFunc(s.pauseLocked(), s.due)
 	}
 }
 
-func (s *saver) startLocked() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	s.stop, s.done = cancel, done
-	go func() {
-		defer close(done)
-		defer cancel()
-		s.run(ctx)
-	}()
-}
-
-func (s *saver) run(ctx context.Context) {
-	for {
-		pause, more := s.next(ctx)
-		if !more {
-			return
-		}
-		select {
-		case <-time.After(pause):
-			_ = s.attempt() // told, and planned for, by settleLocked
-		case <-ctx.Done():
-		}
+func (s *saver) due() {
+	if !s.isClosed() {
+		_ = s.attempt() // told by settleLocked
 	}
-}
-
-// next says how long to wait before the next attempt, if there is one.
-func (s *saver) next(ctx context.Context) (pause time.Duration, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.timer = nil
+	s.planLocked()
+}
+
+// pauseLocked is how long to wait before the next attempt.
+func (s *saver) pauseLocked() time.Duration {
 	switch {
-	case ctx.Err() != nil: // stop belongs to another goroutine now, or to none
-		return 0, false
-	case !s.pending || s.retries > maxRetries:
-		s.stop = nil
-		return 0, false
 	case s.failures > 0:
-		return jitter(s.delay * time.Duration(min(1<<min(s.failures, 8), maxFactor))), true
+		return jitter(s.delay * time.Duration(min(1<<min(s.failures, 8), maxFactor)))
 	case !s.busySince.IsZero():
-		return jitter(s.delay / maxFactor), true
+		return jitter(s.delay / maxFactor)
 	default:
-		return s.delay, true
+		return s.delay
 	}
 }
 
@@ -177,17 +157,13 @@ func (s *saver) settleLocked(err error) {
 	}
 }
 
-// flush ends the goroutine and saves what is pending, once close was called.
+// flush saves what is pending, once close was called.
 func (s *saver) flush() {
 	s.mu.Lock()
-	stop, done := s.stop, s.done
-	if s.stop = nil; stop != nil {
-		stop()
+	if s.timer != nil && s.timer.Stop() { // else it is due just now
+		s.timer = nil
 	}
 	s.mu.Unlock()
-	if stop != nil {
-		<-done
-	}
 	for begun := time.Now(); ; time.Sleep(jitter(maxClosing / 200)) {
 		err := s.attempt()
 		if !errors.Is(err, errBusy) { // nil, or told

@@ -50,7 +50,7 @@ func TestChangesAreSavedTogetherAfterTheDelay(t *testing.T) {
 		require.Zero(t, d.saves.Load())
 		pass(time.Hour)
 		require.Equal(t, []time.Duration{DefaultDelay}, d.at)
-		require.Nil(t, s.stop, "the goroutine has ended")
+		require.Nil(t, s.timer, "there is nothing to do")
 	})
 }
 
@@ -78,7 +78,7 @@ func TestAFailedSaveIsTriedAgainEveryFiveSecondsAndNotForEver(t *testing.T) {
 			pause := d.at[i] - d.at[i-1]
 			require.True(t, pause >= DefaultDelay && pause <= 5*time.Second, "pause %d: %v", i, pause)
 		}
-		require.Nil(t, s.stop, "the goroutine has ended")
+		require.Nil(t, s.timer, "there is nothing to do")
 		require.Len(t, logs.about("WARN", s.path), 1)
 
 		d.fail(nil)
@@ -124,7 +124,7 @@ func TestAHeldLockIsTriedAgainSoon(t *testing.T) {
 		d.fail(nil)
 		pass(DefaultDelay / 10)
 		require.False(t, s.pending)
-		require.Nil(t, s.stop)
+		require.Nil(t, s.timer)
 		require.Empty(t, logs.about("WARN", s.path), "a lock held for a second is no failure")
 		require.Empty(t, logs.about("INFO", s.path))
 	})
@@ -136,7 +136,7 @@ func TestALockHeldForLongIsAFailure(t *testing.T) {
 		d.fail(errBusy)
 		s.changed(false)
 		pass(24 * time.Hour)
-		require.Nil(t, s.stop, "the goroutine has ended")
+		require.Nil(t, s.timer, "there is nothing to do")
 		require.Len(t, logs.about("WARN", s.path), 1)
 		require.Less(t, d.saves.Load(), int32(200))
 	})
@@ -152,7 +152,7 @@ func TestClosingWaitsTwoSecondsForTheLock(t *testing.T) {
 		s.flush()
 		require.WithinRange(t, time.Now(), begun.Add(2*time.Second), begun.Add(2100*time.Millisecond))
 		require.Len(t, logs.about("WARN", s.path), 1)
-		require.Nil(t, s.stop)
+		require.Nil(t, s.timer)
 	})
 }
 

@@ -45,8 +45,8 @@ type Cluster struct {
 	members  *members       // nil: only the configured endpoints are used
 	running  sync.WaitGroup // the monitor, and who follows the members
 
-	overrides callbacks[[]string]
-	preparing callbacks[*preparation]
+	overrides callbacks[func(before []string)]
+	preparing callbacks[func() error]
 }
 
 // table holds the clusters in use.
@@ -187,9 +187,6 @@ func inUse() []*Cluster {
 	return slices.Collect(maps.Keys(table.used))
 }
 
-// Limits returns how much this etcd takes at once, as far as it is known.
-func (c *Cluster) Limits() *limits.Limits { return &c.limits }
-
 // Waiting returns a context for a call of the framework that waits for etcd:
 // it ends after timeout or, while etcd does not answer at all, that long after
 // it stopped answering.
@@ -202,6 +199,20 @@ func (c *Cluster) Waiting(timeout time.Duration) (context.Context, context.Cance
 	reason = fmt.Errorf("etcd at %v does not answer: %w", c.cfg.Endpoints, reason)
 	return context.WithDeadlineCause(context.Background(), deadline, reason)
 }
+
+// Ask sends a request, and again while etcd is away, by the policy or until ctx ends.
+func (c *Cluster) Ask(ctx context.Context, p retry.Policy, request func(context.Context, *clientv3.Client) error) error {
+	return retry.Do(ctx, p, func(ctx context.Context) error {
+		client, err := c.Client(ctx)
+		if err != nil {
+			return err
+		}
+		return request(ctx, client)
+	})
+}
+
+// Impatient is the policy of a request that somebody waits for as long as ctx lasts.
+var Impatient = retry.Backoff(100*time.Millisecond, time.Second)
 
 // Client returns the connected client, or connects. With a user name that
 // waits for etcd to accept the credentials, at most for the timeout of the

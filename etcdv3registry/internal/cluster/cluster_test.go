@@ -214,3 +214,15 @@ func TestANewStreamOfWatchesHasEtcdListedAgainIfItIsAnotherStore(t *testing.T) {
 		require.NoError(t, c.Release(t.Context()))
 	})
 }
+
+func TestACallOfTheFrameworkWaitsForItsTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := Acquire(Config{Endpoints: []string{"a:1"}})
+		ctx, cancel := c.Waiting(3 * time.Second)
+		defer cancel()
+		begun := time.Now()
+		<-ctx.Done()
+		assert.Equal(t, 3*time.Second, time.Since(begun))
+		require.NoError(t, c.Release(t.Context()))
+	})
+}

@@ -17,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/stats"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -132,12 +133,8 @@ func isLocal(endpoint string) bool {
 
 // HandleConn is called when a connection is made and when it has ended.
 func (m *members) HandleConn(_ context.Context, s stats.ConnStats) {
-	if _, ended := s.(*stats.ConnEnd); !ended {
-		return
-	}
-	select {
-	case m.lost <- struct{}{}:
-	default:
+	if _, ended := s.(*stats.ConnEnd); ended {
+		delivery.Signal(m.lost)
 	}
 }
 

@@ -16,30 +16,16 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
-// Config is what a Center needs.
-type Config struct {
-	URL     *common.URL // for GetURL
-	Cluster cluster.Config
-	Root    string        // what every key begins with: "/dubbo/config"
-	Timeout time.Duration // how long a call of the framework waits for etcd
-	// ScriptRules lets rules through that are programs.
-	ScriptRules bool
-	// OverridesChanged is called when listeners have been told of other overrides
-	// (configurators) than before, with the names of the parameters that those
-	// before set. Nil: nobody is interested.
-	OverridesChanged func(before []string)
-}
-
 // Center is a config_center.DynamicConfiguration. Its methods may be called
 // from any goroutine. Making one costs nothing: it connects with its first use.
 type Center struct {
-	cfg     Config
-	cluster *cluster.User
+	user    *extension.User
 	reads   reads
 	scripts sync.Once // the log was told that they are not let through
 	refused refusals
@@ -49,17 +35,16 @@ type Center struct {
 	listeners map[listenerID]*subscription
 	calls     map[config_center.ConfigurationListener]*calls
 	started   map[string]string // what GetProperties returned, by key, until somebody listens to it
-	closed    bool
 	overrides overrides
 }
 
 var _ config_center.DynamicConfiguration = (*Center)(nil)
 
 // New makes a Center.
-func New(cfg Config) *Center {
+func New(cfg extension.Config) *Center {
 	return &Center{
-		cfg:       cfg,
-		cluster:   cluster.NewUser(cfg.Cluster),
+		user:      extension.NewUser(cfg, cfg.Timeout, extension.ErrClosed),
+		overrides: overrides{tell: cluster.OverridesChanged},
 		parser:    &parser.DefaultConfigurationParser{},
 		listeners: map[listenerID]*subscription{},
 		calls:     map[config_center.ConfigurationListener]*calls{},
@@ -68,7 +53,7 @@ func New(cfg Config) *Center {
 }
 
 // GetURL returns the URL that the center was made of, without the password.
-func (c *Center) GetURL() *common.URL { return c.cfg.URL }
+func (c *Center) GetURL() *common.URL { return c.user.URL }
 
 // Parser returns the parser of override rules.
 func (c *Center) Parser() parser.ConfigurationParser {
@@ -96,7 +81,7 @@ func (c *Center) GetProperties(key string, opts ...config_center.Option) (string
 	if err != nil {
 		return "", err
 	}
-	value, err := c.read(path, c.cfg.Timeout)
+	value, err := c.read(path, c.user.Timeout)
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +102,7 @@ func (c *Center) GetRule(key string, opts ...config_center.Option) (string, erro
 	if err != nil {
 		return "", err
 	}
-	value, err := c.read(path, min(c.cfg.Timeout, maxRuleWait))
+	value, err := c.read(path, min(c.user.Timeout, maxRuleWait))
 	if err != nil && retry.CanPass(err) {
 		if known, ok := c.known(path); ok {
 			return known, nil
@@ -134,38 +119,26 @@ func (c *Center) GetInternalProperty(key string, opts ...config_center.Option) (
 // PublishConfig puts a configuration or a rule. Other than what a service
 // registers this is not made good later: while etcd is away it is an error.
 func (c *Center) PublishConfig(key, group, value string) error {
-	return c.write(key, group, "publish", func(ctx context.Context, client *clientv3.Client, path string) error {
-		_, err := client.Put(ctx, path, value)
-		return err
-	})
+	return c.write("publish", key, group, func(path string) clientv3.Op { return clientv3.OpPut(path, value) })
 }
 
 // RemoveConfig deletes one; none is not an error.
 func (c *Center) RemoveConfig(key, group string) error {
-	return c.write(key, group, "remove", func(ctx context.Context, client *clientv3.Client, path string) error {
-		_, err := client.Delete(ctx, path)
-		return err
-	})
+	return c.write("remove", key, group, func(path string) clientv3.Op { return clientv3.OpDelete(path) })
 }
 
 // GetConfigKeysByGroup returns the keys of a group; it may have none.
 func (c *Center) GetConfigKeysByGroup(group string) (*gxset.HashSet, error) {
-	prefix := layout.ConfigPrefix(c.cfg.Root, group)
-	set := gxset.NewSet()
-	err := c.do("list", prefix, func(ctx context.Context, client *clientv3.Client) error {
-		response, err := client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
-		if err != nil {
-			return err
-		}
-		for _, kv := range response.Kvs {
-			if key := strings.TrimPrefix(string(kv.Key), prefix); key != "" {
-				set.Add(key)
-			}
-		}
-		return nil
-	})
+	prefix := layout.ConfigPrefix(c.user.Root, group)
+	response, err := c.do("list", c.alone, clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly()))
 	if err != nil {
 		return nil, err
+	}
+	set := gxset.NewSet()
+	for _, kv := range response.Get().Kvs {
+		if key := strings.TrimPrefix(string(kv.Key), prefix); key != "" {
+			set.Add(key)
+		}
 	}
 	return set, nil
 }
@@ -174,57 +147,48 @@ func (c *Center) GetConfigKeysByGroup(group string) (*gxset.HashSet, error) {
 // start: while etcd is away they wait for it once, not for each key.
 func (c *Center) read(path string, timeout time.Duration) (value string, err error) {
 	defer c.reads.begin()()
-	waiting := func(cl *cluster.Cluster) (context.Context, context.CancelFunc) { return cl.Waiting(timeout) }
-	err = c.doWithin(waiting, "read", path, func(ctx context.Context, client *clientv3.Client) error {
-		response, err := client.Get(ctx, path)
-		if err == nil && len(response.Kvs) > 0 {
-			value = string(response.Kvs[0].Value)
-		}
-		return err
-	})
+	together := func(cl *cluster.Cluster) (context.Context, context.CancelFunc) { return cl.Waiting(timeout) }
+	response, err := c.do("read", together, clientv3.OpGet(path))
+	if err == nil && len(response.Get().Kvs) > 0 {
+		value = string(response.Get().Kvs[0].Value)
+	}
 	return c.told(path, value), err
 }
 
-func (c *Center) write(key, group, what string, f func(context.Context, *clientv3.Client, string) error) error {
+func (c *Center) write(what, key, group string, op func(path string) clientv3.Op) error {
 	path, err := c.path(key, group)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = c.do(what, c.alone, op(path))
 	}
-	return c.do(what, path, func(ctx context.Context, client *clientv3.Client) error { return f(ctx, client, path) })
+	return err
 }
 
-// do sends a request, and again while etcd is away, until the timeout.
-func (c *Center) do(what, path string, f func(context.Context, *clientv3.Client) error) error {
-	alone := func(*cluster.Cluster) (context.Context, context.CancelFunc) {
-		return context.WithTimeout(context.Background(), c.cfg.Timeout)
-	}
-	return c.doWithin(alone, what, path, f)
+// alone is how long a request waits that does not come with many others.
+func (c *Center) alone(*cluster.Cluster) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), c.user.Timeout)
 }
 
-func (c *Center) doWithin(limit func(*cluster.Cluster) (context.Context, context.CancelFunc),
-	what, path string, f func(context.Context, *clientv3.Client) error,
-) error {
-	cl, err := c.cluster.Get()
+// do sends a request, and again while etcd is away, as long as it may wait.
+func (c *Center) do(what string, wait func(*cluster.Cluster) (context.Context, context.CancelFunc), op clientv3.Op) (response clientv3.OpResponse, err error) {
+	path := string(op.KeyBytes())
+	cl, err := c.user.Get()
 	if err != nil {
-		return fmt.Errorf("etcdv3 config center: %s %s: %w", what, path, err)
+		return response, fmt.Errorf("etcdv3 config center: %s %s: %w", what, path, err)
 	}
-	ctx, cancel := limit(cl)
+	ctx, cancel := wait(cl)
 	defer cancel()
-	err = retry.Do(ctx, retry.Backoff(100*time.Millisecond, time.Second), func(ctx context.Context) error {
-		client, err := cl.Client(ctx)
-		if err != nil {
-			return err
-		}
-		return f(ctx, client)
+	err = cl.Ask(ctx, cluster.Impatient, func(ctx context.Context, client *clientv3.Client) (err error) {
+		response, err = client.Do(ctx, op)
+		return err
 	})
 	switch {
 	case err == nil:
-		return nil
+		return response, nil
 	case retry.CanPass(err):
-		return fmt.Errorf("etcdv3 config center: %s %s: etcd at %v does not answer (is it running there, and are address, TLS and firewall right?): %w",
-			what, path, c.cfg.Cluster.Endpoints, err)
+		return response, fmt.Errorf("etcdv3 config center: %s %s: etcd at %v does not answer (is it running there, and are address, TLS and firewall right?): %w",
+			what, path, c.user.Cluster.Endpoints, err)
 	default:
-		return fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w%s", what, path, c.cfg.Cluster.Endpoints, err, lacks(what, path, err))
+		return response, fmt.Errorf("etcdv3 config center: %s %s in etcd at %v: %w%s", what, path, c.user.Cluster.Endpoints, err, lacks(what, path, err))
 	}
 }
 
@@ -244,12 +208,10 @@ func lacks(what, path string, err error) string {
 // Close ends the listeners, and gives up the connection if nobody else in the
 // process uses it. The framework never calls it. Calling it again does nothing.
 func (c *Center) Close() error {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
+	if !c.user.End() {
 		return nil
 	}
-	c.closed = true
+	c.mu.Lock()
 	listeners := c.listeners
 	c.listeners = nil
 	c.mu.Unlock()
@@ -258,13 +220,11 @@ func (c *Center) Close() error {
 		s.Close()
 	}
 	c.overrides.close()
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeout)
-	defer cancel()
-	return c.cluster.Close(ctx)
+	return c.user.Close()
 }
 
 func (c *Center) path(key, group string) (string, error) {
-	path, err := layout.ConfigKey(c.cfg.Root, group, key)
+	path, err := layout.ConfigKey(c.user.Root, group, key)
 	if err != nil {
 		return "", fmt.Errorf("etcdv3 config center: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/urltest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -22,7 +23,7 @@ import (
 func with(t *testing.T, test func(*testing.T, *etcdfake.Etcd, *Center)) {
 	synctest.Test(t, func(t *testing.T) {
 		e := etcdfake.New()
-		c := New(Config{
+		c := New(extension.Config{
 			URL: urltest.URL("etcdv3", "etcd", "2379", ""),
 			Cluster: cluster.Config{
 				Endpoints: []string{t.Name()}, Timeout: time.Second, Retry: retry.NTimes(1, 100*time.Millisecond), Dial: e.Dial(t),

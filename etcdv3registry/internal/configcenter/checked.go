@@ -12,7 +12,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/config_center/parser"
 	"github.com/dubbogo/gost/log/logger"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
@@ -77,7 +77,7 @@ func (c *Center) told(path, value string) string {
 	}
 	told, err := usable(path, value)
 	if c.refused.changed(path, value, err != nil) {
-		logger.Warnf("[etcdv3] the rule %s is not used: %v", redact.Key(path), err)
+		logger.Warnf("[etcdv3] the rule %s is not used: %v", layout.Show(path), err)
 	}
 	if err != nil {
 		return ""
@@ -89,11 +89,11 @@ func (c *Center) told(path, value string) string {
 // in JavaScript, which the framework runs in each call, without any limit: whoever
 // can write to etcd would run what he likes in each consumer.
 func (c *Center) lets(path string) bool {
-	if c.cfg.ScriptRules || !strings.HasSuffix(path, constant.ScriptRouterRuleSuffix) {
+	if c.user.ScriptRules || !strings.HasSuffix(path, constant.ScriptRouterRuleSuffix) {
 		return true
 	}
 	c.scripts.Do(func() {
-		logger.Warnf("[etcdv3] %s is not looked at, as script rules are not: they are programs that run in this process (script-rules=true lets them through)", redact.Key(path))
+		logger.Warnf("[etcdv3] %s is not looked at, as script rules are not: they are programs that run in this process (script-rules=true lets them through)", layout.Show(path))
 	})
 	return false
 }

@@ -47,7 +47,7 @@ func TestProgramsAreNotRunUnlessThatIsWanted(t *testing.T) {
 	for _, wanted := range []bool{false, true} {
 		with(t, func(t *testing.T, e *etcdfake.Etcd, c *Center) {
 			log := logtest.Record(t)
-			c.cfg.ScriptRules = wanted
+			c.user.ScriptRules = wanted
 			l := &heard{} // of both, which are told one after the other
 			c.AddListener("shop.script-router", l)
 			c.AddListener("inn.script-router", l)

@@ -51,14 +51,11 @@ func (c *Center) AddListener(key string, listener config_center.ConfigurationLis
 }
 
 func (c *Center) add(id listenerID, key, group string) error {
-	cl, err := c.cluster.Get()
-	if err != nil {
-		return err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.listeners[id] != nil {
-		return nil
+	cl, err := c.user.Get()
+	if err != nil || c.listeners[id] != nil {
+		return err
 	}
 	s := &subscription{Follower: follower.Open(cl.Watches, watched(id.path), id.path), center: c, key: key, group: group, listener: id.listener, calls: c.callsLocked(id.listener)}
 	s.delivered = c.started[id.path]
@@ -158,8 +155,8 @@ func (s *subscription) tell(state follower.State) {
 	defer s.calls.Unlock()
 	metrics.Publish(metricsConfigCenter.NewIncMetricEvent(s.key, s.group, action, "etcdv3"))
 	s.listener.Process(&config_center.ConfigChangeEvent{Key: s.key, Value: now, ConfigType: action})
-	if strings.HasSuffix(s.key, constant.ConfiguratorSuffix) && s.center.cfg.OverridesChanged != nil {
-		s.center.overrides.changed(namesIn(s.center.Parser(), before), s.center.cfg.OverridesChanged)
+	if strings.HasSuffix(s.key, constant.ConfiguratorSuffix) {
+		s.center.overrides.changed(namesIn(s.center.Parser(), before))
 	}
 }
 

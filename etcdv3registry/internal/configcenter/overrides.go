@@ -15,9 +15,11 @@ import (
 // for: each reference and each provider of a process listens to the same ones.
 const collect = 100 * time.Millisecond
 
-// overrides tells when listeners have been told of other overrides, once for
-// all of them. The zero value is ready.
+// overrides tells when listeners have been told of other overrides
+// (configurators) than before, once for all of them.
 type overrides struct {
+	tell func(before []string) // with the names of the parameters that those before set
+
 	mu     sync.Mutex // guards what follows
 	before map[string]bool
 	timer  *time.Timer
@@ -26,7 +28,7 @@ type overrides struct {
 
 // changed notes that a listener was told, and the names of the parameters that
 // were set before; a moment later tell is called with all of them.
-func (o *overrides) changed(before []string, tell func(before []string)) {
+func (o *overrides) changed(before map[string]bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -35,16 +37,14 @@ func (o *overrides) changed(before []string, tell func(before []string)) {
 	if o.before == nil {
 		o.before = map[string]bool{}
 	}
-	for _, name := range before {
-		o.before[name] = true
-	}
+	maps.Copy(o.before, before)
 	if o.timer != nil {
 		o.timer.Reset(collect)
 		return
 	}
 	o.timer = time.AfterFunc(collect, func() {
 		if names, ok := o.take(); ok {
-			tell(names)
+			o.tell(names)
 		}
 	})
 }
@@ -68,20 +68,20 @@ func (o *overrides) close() {
 
 // namesIn returns the names of the parameters that an override sets; none if it
 // cannot be read, as the framework has logged then.
-func namesIn(p parser.ConfigurationParser, rule string) []string {
+func namesIn(p parser.ConfigurationParser, rule string) map[string]bool {
+	names := map[string]bool{}
 	if rule == "" {
-		return nil
+		return names
 	}
 	urls, err := p.ParseToUrls(rule)
 	if err != nil {
-		return nil
+		return names
 	}
-	names := map[string]bool{}
 	for _, u := range urls {
 		u.RangeParams(func(name, _ string) bool {
 			names[name] = true
 			return true
 		})
 	}
-	return slices.Collect(maps.Keys(names))
+	return names
 }

@@ -43,7 +43,7 @@ func (l *told) take() [][]string {
 func TestOfOverridesThatHaveChangedAllIsToldAtOnce(t *testing.T) {
 	with(t, func(t *testing.T, e *etcdfake.Etcd, c *Center) {
 		l := &told{}
-		c.cfg.OverridesChanged = l.add
+		c.overrides.tell = l.add
 		for range 10 {
 			c.AddListener("shop.configurators", &heard{}, group("dubbo"))
 			c.AddListener("inn.configurators", &heard{}, group("dubbo"))
@@ -76,7 +76,7 @@ func nonNil(all [][]string) [][]string {
 func TestAnOverrideThatCannotBeReadHasSetNothing(t *testing.T) {
 	with(t, func(t *testing.T, e *etcdfake.Etcd, c *Center) {
 		l := &told{}
-		c.cfg.OverridesChanged = l.add
+		c.overrides.tell = l.add
 		e.Put("/dubbo/config/dubbo/shop.configurators", "- : {")
 		c.AddListener("shop.configurators", &heard{}, group("dubbo"))
 		l.take()
@@ -90,7 +90,7 @@ func TestAnOverrideThatCannotBeReadHasSetNothing(t *testing.T) {
 func TestNobodyIsToldOfOverridesAfterClose(t *testing.T) {
 	with(t, func(t *testing.T, e *etcdfake.Etcd, c *Center) {
 		l := &told{}
-		c.cfg.OverridesChanged = l.add
+		c.overrides.tell = l.add
 		e.Put("/dubbo/config/dubbo/shop.configurators", override("weight: 5"))
 		f := &heard{}
 		c.AddListener("shop.configurators", f, group("dubbo"))

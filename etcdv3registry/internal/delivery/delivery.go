@@ -13,6 +13,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
@@ -61,6 +64,13 @@ func Call(listener, what string, f func()) (ok bool) {
 	}()
 	f()
 	return true
+}
+
+// Event is what a listener of the framework is told of a URL. Its key is id whatever
+// becomes of the URL: the framework's directory merges the consumer's parameters and
+// overrides into it, and must find the invoker again when the provider goes.
+func Event(action remoting.EventType, id string, u *common.URL) *registry.ServiceEvent {
+	return &registry.ServiceEvent{Action: action, Service: u, KeyFunc: func(*common.URL) string { return id }}
 }
 
 // Inside reports whether the calling goroutine was called by a listener that is

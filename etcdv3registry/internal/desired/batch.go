@@ -10,19 +10,33 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// A batch is what goes into one transaction: entries, what was desired of each
-// when the batch was made, and their parents; or else merged entries.
+// A batch is what goes into one transaction: entries and their parents; or else
+// merged entries.
 type batch struct {
-	entries []*entry
-	bytes   int
+	pieces []piece
+	bytes  int
 
-	keys    []Key // of the entries: those belong to Reconciler.mu
-	wanted  []bool
 	missing []string // parents that may have to be created
 	present []string // parents without which nothing is written: to require them costs etcd less
 	leased  bool     // a put needs the lease
 
 	merges []*merging
+}
+
+// piece is an entry, and what was desired of it when the batch was made: the entry
+// belongs to Reconciler.mu.
+type piece struct {
+	entry  *entry
+	key    Key
+	wanted bool
+	first  bool // etcd has not taken it before; of a merged one
+}
+
+func pieceOf(e *entry) piece { return piece{e, e.key, e.owners > 0, !e.exists} }
+
+// isOldLocked reports whether something else is desired of the entry by now.
+func (p piece) isOldLocked() bool {
+	return p.entry.key != p.key || (p.entry.owners > 0) != p.wanted
 }
 
 // nextBatchLocked takes entries off the queue, in order, as many as one
@@ -38,7 +52,7 @@ func (r *Reconciler) nextBatchLocked() *batch {
 		e := r.queue[0]
 		if e.queued { // else it came along with its partner
 			unit := e.unit()
-			if len(b.entries) > 0 && r.full(b, unit) {
+			if len(b.pieces) > 0 && r.full(b, unit) {
 				break
 			}
 			for _, u := range unit {
@@ -46,14 +60,14 @@ func (r *Reconciler) nextBatchLocked() *batch {
 				if u.inSync() { // put and deleted again before it was sent, or the other way round
 					u.tellLocked(nil)
 					r.forgetLocked(u)
-				} else if !slices.Contains(b.entries, u) {
+				} else if !slices.ContainsFunc(b.pieces, func(p piece) bool { return p.entry == u }) {
 					r.writer.addTo(b, u)
 				}
 			}
 		}
 		r.queue = r.queue[1:]
 	}
-	if len(b.entries) == 0 {
+	if len(b.pieces) == 0 {
 		return nil
 	}
 	return b
@@ -61,12 +75,9 @@ func (r *Reconciler) nextBatchLocked() *batch {
 
 // addTo adds an entry to a batch, under Reconciler.mu.
 func (w *writer) addTo(b *batch, e *entry) {
-	wanted := e.owners > 0
-	b.entries = append(b.entries, e)
-	b.keys = append(b.keys, e.key)
-	b.wanted = append(b.wanted, wanted)
+	b.pieces = append(b.pieces, pieceOf(e))
 	b.bytes += e.size()
-	if !wanted {
+	if e.owners == 0 {
 		return
 	}
 	e.mayExist = true
@@ -93,15 +104,15 @@ func (b *batch) puts(lease clientv3.LeaseID) (conditions []clientv3.Cmp, ops []c
 	for _, p := range b.present {
 		conditions = append(conditions, clientv3.Compare(clientv3.CreateRevision(p), ">", 0))
 	}
-	ops = make([]clientv3.Op, 0, len(b.entries)+len(b.missing))
+	ops = make([]clientv3.Op, 0, b.ops())
 	for _, p := range b.missing {
 		ops = append(ops, clientv3.OpTxn(
 			[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(p), "=", 0)},
 			[]clientv3.Op{clientv3.OpPut(p, "")}, nil))
 	}
-	for i, key := range b.keys {
-		switch {
-		case !b.wanted[i]:
+	for _, p := range b.pieces {
+		switch key := p.key; {
+		case !p.wanted:
 			ops = append(ops, clientv3.OpDelete(key.Name))
 		case key.Persistent:
 			ops = append(ops, clientv3.OpPut(key.Name, key.Value))
@@ -144,7 +155,7 @@ func (b *batch) ops() int {
 	if b.merges != nil {
 		return len(b.merges)
 	}
-	return len(b.entries) + len(b.missing) + 1
+	return len(b.pieces) + len(b.missing) + 1
 }
 
 func (e *entry) size() int { return len(e.key.Name) + len(e.key.Value) + len(e.key.Parent) + 64 }
@@ -156,12 +167,12 @@ func (r *Reconciler) alone(b *batch) (each []*batch) {
 	switch {
 	case len(b.merges) > 1:
 		for _, m := range b.merges {
-			each = append(each, &batch{entries: m.entries, merges: []*merging{m}})
+			each = append(each, &batch{pieces: m.pieces, merges: []*merging{m}})
 		}
-	case b.merges == nil && len(b.entries) > 1:
-		for _, e := range b.entries {
+	case b.merges == nil && len(b.pieces) > 1:
+		for _, p := range b.pieces {
 			one := &batch{}
-			r.writer.addTo(one, e)
+			r.writer.addTo(one, p.entry)
 			each = append(each, one)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -56,7 +56,7 @@ func (r *Reconciler) writeBatch(ctx context.Context) error {
 		return w.again(err) // with a new one
 	case errors.Is(err, errParentGone):
 		return w.again(err) // and it is created
-	case len(b.entries) > 1 && r.cfg.Limits.Learn(err, b.ops(), b.bytes):
+	case len(b.pieces) > 1 && r.cfg.Limits.Learn(err, b.ops(), b.bytes):
 		return nil // flush goes on, with less at once
 	case errors.As(err, &leaseRefusedError{}):
 		r.leaseRefused(b, err)
@@ -103,7 +103,7 @@ func (r *Reconciler) commit(ctx context.Context, client *clientv3.Client, b *bat
 	response, err := client.Txn(ctx).If(conditions...).Then(then...).Else(otherwise...).Commit()
 	switch {
 	case err != nil:
-		return fmt.Errorf("write %d key(s): %w", len(b.entries), err)
+		return fmt.Errorf("write %d key(s): %w", len(b.pieces), err)
 	case b.merges != nil:
 		r.settleMerges(b, response)
 		return nil
@@ -122,8 +122,9 @@ func (r *Reconciler) settle(b *batch) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, e := range b.entries {
-		e.synced, e.mayExist, e.exists, e.refused = b.wanted[i] && e.key == b.keys[i], b.wanted[i], b.wanted[i], false
+	for _, p := range b.pieces {
+		e := p.entry
+		e.synced, e.mayExist, e.exists, e.refused = p.wanted && e.key == p.key, p.wanted, p.wanted, false
 		if e.inSync() { // else it was changed meanwhile
 			e.partner = nil
 			e.tellLocked(nil)
@@ -142,12 +143,7 @@ func (r *Reconciler) notLetIn(b *batch, err error) {
 		r.writer.notLetIn = true
 		logger.Errorf("[etcdv3] %v; nothing is written until it does (it is tried again), and the lease runs out", err)
 	}
-	for _, m := range b.merges {
-		r.refuseMergesLocked(m, err)
-	}
-	for i, key := range b.keys {
-		r.refuseLocked(b.entries[i], key, b.wanted[i], err)
-	}
+	r.refuseLocked(b.pieces, err)
 }
 
 // leaseRefused reports to those who wait for keys of a batch that need a lease
@@ -155,12 +151,10 @@ func (r *Reconciler) notLetIn(b *batch, err error) {
 func (r *Reconciler) leaseRefused(b *batch, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, e := range b.entries {
-		if !b.wanted[i] || b.keys[i].Persistent || e.key != b.keys[i] || e.owners == 0 {
-			continue // it needs none, or was changed meanwhile
+	for _, p := range b.pieces {
+		if p.wanted && !p.key.Persistent && !p.isOldLocked() {
+			r.tellRefusedLocked(p.entry, fmt.Errorf("etcd refuses a lease: %w", err))
 		}
-		e.refused, e.partner, r.writer.refusing = true, nil, true
-		e.tellLocked(fmt.Errorf("etcd refuses a lease: %w", err))
 	}
 	if !r.writer.noLease {
 		r.writer.noLease = true
@@ -201,13 +195,8 @@ func (r *Reconciler) refused(ctx context.Context, client *clientv3.Client, b *ba
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := b.entries[0].key
-	err = fmt.Errorf("etcd refuses key %s: %w%s", redact.Key(key.Name), err, key.lacks(rights.ReadWrite, err))
-	if b.merges != nil {
-		r.refuseMergesLocked(b.merges[0], err)
-		return nil
-	}
-	r.refuseLocked(b.entries[0], b.keys[0], b.wanted[0], err)
+	key := b.pieces[0].key
+	r.refuseLocked(b.pieces, fmt.Errorf("etcd refuses key %s: %w%s", layout.Show(key.Name), err, key.lacks(rights.ReadWrite, err)))
 	return nil
 }
 
@@ -221,16 +210,26 @@ func (k Key) lacks(right string, err error) string {
 }
 
 // refuseLocked reports to those who wait for a key that it was not written.
-func (r *Reconciler) refuseLocked(e *entry, key Key, wanted bool, err error) {
-	if !e.refused && !key.Optional && !r.writer.notLetIn {
-		logger.Errorf("[etcdv3] %v; it is tried again from time to time", err)
+func (r *Reconciler) refuseLocked(pieces []piece, err error) {
+	for _, p := range pieces {
+		e := p.entry
+		if !e.refused && !p.key.Optional && !r.writer.notLetIn {
+			logger.Errorf("[etcdv3] %v; it is tried again from time to time", err)
+		}
+		switch {
+		case p.key.Merge != nil:
+			delete(r.writer.merging, p.key.Name)
+			r.mergeable = false
+		case p.wanted:
+			e.mayExist = e.exists // of an older value: that stays, under this lease
+		}
+		if !p.isOldLocked() { // else those who wait hear what becomes of what is desired now
+			r.tellRefusedLocked(e, err)
+		}
 	}
-	if wanted && key.Merge == nil {
-		e.mayExist = e.exists // of an older value: that stays, under this lease
-	}
-	if e.key != key || (e.owners > 0) != wanted {
-		return // it was changed meanwhile: those who wait hear what becomes of that
-	}
+}
+
+func (r *Reconciler) tellRefusedLocked(e *entry, err error) {
 	e.refused, e.partner, r.writer.refusing = true, nil, true
 	e.tellLocked(err)
 }
@@ -239,9 +238,9 @@ func (r *Reconciler) refuseLocked(e *entry, key Key, wanted bool, err error) {
 func (r *Reconciler) requeue(b *batch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, e := range b.entries {
-		if !e.refused {
-			r.enqueueLocked(e)
+	for _, p := range b.pieces {
+		if !p.entry.refused {
+			r.enqueueLocked(p.entry)
 		}
 	}
 }

@@ -111,11 +111,9 @@ func (r *Reconciler) enqueueUnsyncedLocked() {
 	}
 }
 
-// lostLocked is how many keys are desired that etcd does not have.
-func (r *Reconciler) lostLocked() int {
-	n := 0
+func (r *Reconciler) countLocked(which func(*entry) bool) (n int) {
 	for _, e := range r.entries {
-		if e.owners > 0 && !e.synced {
+		if which(e) {
 			n++
 		}
 	}

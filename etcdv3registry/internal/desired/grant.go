@@ -73,7 +73,7 @@ func (r *Reconciler) leaseLost(why string) {
 		e.exists = e.exists && (e.key.Persistent || e.key.Merge != nil)
 	}
 	r.enqueueUnsyncedLocked()
-	w.lost = r.lostLocked()
+	w.lost = r.countLocked(func(e *entry) bool { return e.owners > 0 && !e.synced })
 	r.mu.Unlock()
 	logger.Warnf("[etcdv3] lease %x is lost (%s): registering %d key(s) again under a new one", lease, why, w.lost)
 	r.signal(r.wake)

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 )
 
 // Merge is what this process desires of a key that other processes write as
@@ -48,10 +49,8 @@ const (
 // merging is a merged key that is being written, and all that is desired of it: a
 // transaction has each key once.
 type merging struct {
-	name    string
-	entries []*entry
-	keys    []Key // of the entries: those belong to Reconciler.mu
-	first   []bool
+	name   string
+	pieces []piece
 
 	read      bool    // it is known what it holds:
 	now       Content // and
@@ -65,19 +64,14 @@ type merging struct {
 // once is read first: all processes look again and again whether it still is, and
 // what may write takes a place in etcd's log even if it does not.
 func (m *merging) hoped() bool {
-	for _, first := range m.first {
-		if !first {
-			return false
-		}
-	}
-	return !m.read && m.goal().Exists
+	return !m.read && m.goal().Exists && !slices.ContainsFunc(m.pieces, func(p piece) bool { return !p.first })
 }
 
 // goal is what the key is to hold.
 func (m *merging) goal() Content {
 	goal := m.now
-	for i, key := range m.keys {
-		goal = key.Merge.Apply(goal, m.first[i])
+	for _, p := range m.pieces {
+		goal = p.key.Merge.Apply(goal, p.first)
 	}
 	return goal
 }
@@ -102,11 +96,9 @@ func (r *Reconciler) nextMergesLocked() *batch {
 		m := batched[e.key.Name]
 		if m == nil {
 			m = r.writer.mergingOf(e.key.Name)
-			m.entries, m.keys, m.first = nil, nil, nil
+			m.pieces = nil
 		}
-		m.entries = append(m.entries, e)
-		m.keys = append(m.keys, e.key)
-		m.first = append(m.first, !e.exists)
+		m.pieces = append(m.pieces, pieceOf(e))
 		if batched[e.key.Name] == nil {
 			if bytes := b.bytes + m.size(); len(b.merges) > 0 && (len(b.merges) >= r.cfg.Limits.Ops() || bytes > r.cfg.Limits.Bytes()) {
 				break
@@ -116,7 +108,7 @@ func (r *Reconciler) nextMergesLocked() *batch {
 			b.bytes += m.size()
 		}
 		e.queued = false
-		b.entries = append(b.entries, e)
+		b.pieces = append(b.pieces, pieceOf(e))
 	}
 	if len(b.merges) == 0 {
 		return nil
@@ -173,8 +165,9 @@ func (r *Reconciler) settleMerges(b *batch, response *clientv3.TxnResponse) {
 		}
 		delete(r.writer.merging, m.name)
 		gone := !m.goal().Exists
-		for j, e := range m.entries {
-			if e.key != m.keys[j] {
+		for _, p := range m.pieces {
+			e := p.entry
+			if e.key != p.key {
 				continue // it was changed meanwhile
 			}
 			e.synced, e.exists, e.refused, e.seen = true, true, false, time.Now()
@@ -209,16 +202,15 @@ func (r *Reconciler) parkLocked(m *merging) {
 	case m.conflicts == 0:
 		return
 	case m.conflicts >= conflicts:
-		r.refuseMergesLocked(m, fmt.Errorf("write %s: %w", redact.Key(m.name), ErrConflict))
+		r.refuseLocked(m.pieces, fmt.Errorf("write %s: %w", layout.Show(m.name), ErrConflict))
 		return
 	}
-	w := &r.writer
-	for _, e := range m.entries {
-		e.parked = true
+	if len(r.parked) == 0 {
+		time.AfterFunc(rand.N(conflictSpread*time.Duration(m.conflicts)), r.unpark)
 	}
-	w.parked = append(w.parked, m.entries...)
-	if w.park == nil {
-		w.park = time.After(rand.N(conflictSpread * time.Duration(m.conflicts)))
+	for _, p := range m.pieces {
+		p.entry.parked = true
+		r.parked = append(r.parked, p.entry)
 	}
 }
 
@@ -226,22 +218,13 @@ func (r *Reconciler) parkLocked(m *merging) {
 func (r *Reconciler) unpark() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, e := range r.writer.parked {
+	for _, e := range r.parked {
 		e.parked = false
 		if r.enqueueLocked(e); !e.queued { // it is not wanted any more
 			e.tellLocked(nil)
 			r.forgetLocked(e)
 		}
 	}
-	r.writer.parked, r.writer.park = nil, nil
-}
-
-// refuseMergesLocked reports to those who wait for a merged key that it was not
-// written.
-func (r *Reconciler) refuseMergesLocked(m *merging, err error) {
-	delete(r.writer.merging, m.name)
-	r.mergeable = false
-	for i, e := range m.entries {
-		r.refuseLocked(e, m.keys[i], true, err)
-	}
+	r.parked = nil
+	r.signal(r.wake)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/limits"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -78,30 +79,28 @@ type Config struct {
 	Waiting func(time.Duration) (context.Context, context.CancelFunc)
 	// Limits of etcd, which those who share them learn together. Nil: its own.
 	Limits *limits.Limits
-	// Backoff is for the background. Nil: from 200 ms to 5 s, or a quarter of the TTL.
-	Backoff retry.Policy
 }
 
 // Reconciler makes etcd agree with what is desired. Its methods may be called
 // from any goroutine.
 type Reconciler struct {
-	cfg       Config
-	ctx       context.Context // ends with Close
-	cancel    context.CancelFunc
-	start     sync.Once     // of the goroutine, by the first change
-	ttl       atomic.Int64  // a time.Duration
-	resync    atomic.Bool   // set by Resync
-	wake      chan struct{} // something is queued
-	doubt     chan struct{} // Resync was called
-	denied    chan struct{} // LeaveLease was called
-	postponed chan struct{} // something is, by Postpone
-	done      chan struct{} // closed when the goroutine has ended
+	cfg    Config
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	start  sync.Once     // of the goroutine, by the first change
+	ttl    atomic.Int64  // a time.Duration
+	resync atomic.Bool   // set by Resync
+	wake   chan struct{} // something is queued
+	doubt  chan struct{} // Resync was called
+	denied chan struct{} // LeaveLease was called
+	done   chan struct{} // closed when the goroutine has ended
 
 	mu        sync.Mutex
 	entries   map[string]*entry // by id: all that is wanted, or may be in etcd and is not wanted any more
 	queue     []*entry          // what differs from etcd, in the order of the changes
 	merges    []*entry          // likewise, of those that are merged
 	later     []*entry          // likewise, of those that were postponed
+	parked    []*entry          // likewise, of those that others change as well
 	trouble   error             // what the last attempt to write failed with; nil: it worked
 	away      error             // why those who wait were told not to, until etcd takes changes again
 	mergeable bool              // the last merge was taken, and all that came with it
@@ -123,15 +122,14 @@ func New(cfg Config) *Reconciler {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Reconciler{
-		cfg:       cfg,
-		ctx:       ctx,
-		cancel:    cancel,
-		wake:      make(chan struct{}, 1),
-		doubt:     make(chan struct{}, 1),
-		denied:    make(chan struct{}, 1),
-		postponed: make(chan struct{}, 1),
-		done:      make(chan struct{}),
-		entries:   map[string]*entry{},
+		cfg:     cfg,
+		ctx:     ctx,
+		cancel:  cancel,
+		wake:    make(chan struct{}, 1),
+		doubt:   make(chan struct{}, 1),
+		denied:  make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		entries: map[string]*entry{},
 	}
 	r.writer = newWriter(r)
 	r.SetTTL(cfg.TTL)
@@ -140,9 +138,6 @@ func New(cfg Config) *Reconciler {
 
 // backoff is the schedule for the background.
 func (r *Reconciler) backoff() backoff.BackOff {
-	if r.cfg.Backoff != nil {
-		return r.cfg.Backoff.BackOff()
-	}
 	// Leases live on for a TTL when etcd is back: the keys have to be there by then.
 	return retry.Backoff(200*time.Millisecond, max(200*time.Millisecond, min(5*time.Second, r.TTL()/4))).BackOff()
 }
@@ -180,8 +175,9 @@ func (r *Reconciler) Postpone(old *Key, key Key) bool {
 		defer r.forgetLocked(r.unwantLocked(*old))
 	}
 	if e := r.wantLocked(key); !e.inSync() {
-		r.later = append(r.later, e)
-		r.signal(r.postponed)
+		if r.later = append(r.later, e); len(r.later) == 1 {
+			time.AfterFunc(lingering, r.hurry)
+		}
 	}
 	return true
 }
@@ -195,7 +191,14 @@ func (r *Reconciler) Await(key Key) *Change {
 	return r.changeLocked(r.entries[key.id()])
 }
 
-// hurryLocked has what was postponed written.
+// hurry has what was postponed written.
+func (r *Reconciler) hurry() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hurryLocked()
+	r.signal(r.wake)
+}
+
 func (r *Reconciler) hurryLocked() {
 	for _, e := range r.later {
 		r.enqueueLocked(e)
@@ -286,10 +289,7 @@ func (r *Reconciler) changeLocked(changed ...*entry) *Change {
 
 func (r *Reconciler) signal(c chan struct{}) {
 	r.start.Do(func() { go r.run() })
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	delivery.Signal(c)
 }
 
 // Resync has the Reconciler look whether etcd still has all keys, with a lease as
@@ -312,13 +312,7 @@ func (r *Reconciler) LeaveLease() { r.signal(r.denied) }
 func (r *Reconciler) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
-	for _, e := range r.entries {
-		if e.owners > 0 {
-			n++
-		}
-	}
-	return n
+	return r.countLocked(func(e *entry) bool { return e.owners > 0 })
 }
 
 // Close gives up the lease: the keys under it are gone from etcd when Close
@@ -337,7 +331,10 @@ func (r *Reconciler) Close(ctx context.Context) error {
 	r.mu.Unlock()
 
 	r.cancel()
-	r.start.Do(func() { close(r.done) })
+	started := true
+	if r.start.Do(func() { started = false }); !started {
+		return nil // there is no lease
+	}
 	select {
 	case <-r.done:
 	case <-ctx.Done():

@@ -26,7 +26,8 @@ func TestAKeyThatIsPutAgainBeforeAnythingWasSentStaysWanted(t *testing.T) {
 	defer r.mu.Unlock()
 	b := r.nextBatchLocked()
 	require.NotNil(t, b)
-	assert.Equal(t, []Key{key}, b.keys)
-	assert.Equal(t, []bool{true}, b.wanted)
-	assert.Same(t, b.entries[0], r.entries[key.Name], "what is written is what is looked after")
+	require.Len(t, b.pieces, 1)
+	assert.Equal(t, key, b.pieces[0].key)
+	assert.True(t, b.pieces[0].wanted)
+	assert.Same(t, b.pieces[0].entry, r.entries[key.Name], "what is written is what is looked after")
 }

@@ -35,13 +35,6 @@ type Registrations struct {
 	turns      map[string]*turn
 }
 
-// turn is held by whoever registers something in a slot: what becomes of it is his
-// to hear, and to undo, before the next one comes.
-type turn struct {
-	held  chan struct{} // has a value while somebody has it
-	users int           // who have it or wait for it, guarded by Registrations.mu
-}
-
 // RegistrationsConfig is what Registrations need.
 type RegistrationsConfig struct {
 	// Use returns the Reconciler.
@@ -75,27 +68,6 @@ func NewRegistrations(cfg RegistrationsConfig) *Registrations {
 	return &Registrations{cfg: cfg, ctx: ctx, cancel: cancel, slots: map[string]*slot{}, turns: map[string]*turn{}}
 }
 
-// take waits for the turn of a slot.
-func (r *Registrations) take(slot string) (release func()) {
-	r.mu.Lock()
-	t := r.turns[slot]
-	if t == nil {
-		t = &turn{held: make(chan struct{}, 1)}
-		r.turns[slot] = t
-	}
-	t.users++
-	r.mu.Unlock()
-	t.held <- struct{}{}
-	return func() {
-		<-t.held
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if t.users--; t.users == 0 {
-			delete(r.turns, slot)
-		}
-	}
-}
-
 // Register has a key in its slot, and keeps it there until Unregister or Close,
 // instead of the key that was there, if there was one, in one transaction.
 //
@@ -105,11 +77,11 @@ func (r *Registrations) take(slot string) (release func()) {
 // Of those who register in the same slot at a time one waits for the other.
 func (r *Registrations) Register(n Registration) error {
 	defer r.take(n.Slot)()
-	reconciler, change, err := r.put(&n)
+	change, err := r.put(&n)
 	if err != nil {
 		return err
 	}
-	err = r.wait(reconciler, change)
+	err = r.wait(change)
 	if away := err != nil && r.passes(n, err); err == nil || away {
 		r.accept(n)
 		if away {
@@ -142,8 +114,8 @@ func (r *Registrations) passes(n Registration, err error) bool {
 }
 
 // wait waits for a change until the timeout, or Close.
-func (r *Registrations) wait(reconciler *Reconciler, change *Change) error {
-	ctx, cancel := reconciler.cfg.Waiting(r.cfg.Timeout)
+func (r *Registrations) wait(change *Change) error {
+	ctx, cancel := change.reconciler.cfg.Waiting(r.cfg.Timeout)
 	defer cancel()
 	return r.waitUntil(ctx, change)
 }
@@ -171,24 +143,24 @@ func (r *Registrations) useLocked() (*Reconciler, error) {
 }
 
 // put notes what is registered and starts the change that makes it so.
-func (r *Registrations) put(n *Registration) (*Reconciler, *Change, error) {
+func (r *Registrations) put(n *Registration) (*Change, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reconciler, err := r.useLocked()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s := r.slots[n.Slot]
 	if s == nil {
 		r.slots[n.Slot] = &slot{now: *n}
-		return reconciler, reconciler.Put(n.Key), nil
+		return reconciler.Put(n.Key), nil
 	}
 	// It stays with or without a lease, as it was registered first: the framework
 	// merges the dynamic=false of a rule, which is about the rule, into the provider.
 	n.Key.Persistent = s.now.Key.Persistent
 	old := s.now.Key
 	s.now = *n
-	return reconciler, reconciler.Replace(old, n.Key), nil // if it is the same key, nothing is written
+	return reconciler.Replace(old, n.Key), nil // if it is the same key, nothing is written
 }
 
 // postpone is put of what is written later, if it may be.
@@ -259,11 +231,11 @@ func (r *Registrations) holdsLocked(n Registration) bool {
 // waits for etcd as Register does; if etcd is away the key is deleted when it is
 // back, or goes with the lease.
 func (r *Registrations) Unregister(n Registration) error {
-	reconciler, change := r.remove(n)
+	change := r.remove(n)
 	if change == nil {
 		return nil
 	}
-	err := r.wait(reconciler, change)
+	err := r.wait(change)
 	if err != nil && r.passes(n, err) {
 		logger.Warnf("[etcdv3] %s is still registered, it will not be as soon as etcd at %v takes that: %v", n.Name, r.cfg.Endpoints, err)
 		return nil
@@ -271,15 +243,15 @@ func (r *Registrations) Unregister(n Registration) error {
 	return err
 }
 
-func (r *Registrations) remove(n Registration) (*Reconciler, *Change) {
+func (r *Registrations) remove(n Registration) *Change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.holdsLocked(n) {
-		return nil, nil
+		return nil
 	}
 	key := r.slots[n.Slot].now.Key
 	delete(r.slots, n.Slot)
-	return r.reconciler, r.reconciler.Delete(key)
+	return r.reconciler.Delete(key)
 }
 
 // Flush has what was registered later written, and waits for that until the
@@ -310,14 +282,10 @@ func (r *Registrations) flush(passes func(Registration, error) bool) error {
 	if len(away) > 0 {
 		logger.Warnf("[etcdv3] etcd at %v does not answer, %d mapping(s) and metadata are written as soon as it does: %v", r.cfg.Endpoints, len(away), away[0])
 	}
-	switch len(failed) {
-	case 0:
-		return nil
-	case 1:
-		return failed[0]
-	default:
+	if len(failed) > 1 {
 		return fmt.Errorf("%w (and %d more)", failed[0], len(failed)-1)
 	}
+	return errors.Join(failed...)
 }
 
 // hurry starts to write what was postponed, that included which was refused.

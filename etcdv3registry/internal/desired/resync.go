@@ -41,34 +41,7 @@ func (r *Reconciler) verify(alive *clientv3.LeaseKeepAliveResponse) {
 	if !r.resync.Swap(false) && !due {
 		return
 	}
-	err := r.findLost(r.ctx)
-	switch {
-	case err == nil:
-		v.works()
-		v.revision, v.at = alive.Revision, time.Now()
-	case retry.LeaseLost(err):
-		r.leaseLost("etcd does not know it")
-	case retry.CanPass(err):
-		r.resync.Store(true)
-	case r.ctx.Err() == nil:
-		v.fails(err)
-		v.at = time.Now() // it is asked again, as often as if it had answered
-	}
-}
-
-// fails notes that etcd refuses the question.
-func (v *verification) fails(err error) {
-	if !v.refused {
-		logger.Warnf("[etcdv3] cannot look whether registered keys were deleted by somebody else, those of which etcd refuses to tell are not put again: %v", err)
-	}
-	v.refused = true
-}
-
-func (v *verification) works() {
-	if v.refused {
-		logger.Infof("[etcdv3] etcd tells again whether registered keys were deleted by somebody else")
-	}
-	v.refused = false
+	_ = r.look(alive.Revision) // with the next keep-alive, if etcd is away
 }
 
 // verifyUnleased is verify, after Resync, for a process that has no lease: no
@@ -78,16 +51,32 @@ func (r *Reconciler) verifyUnleased() error {
 	if w.lease != clientv3.NoLease || w.doubt != nil || !r.resync.Swap(false) {
 		return nil
 	}
+	return r.look(0)
+}
+
+// look asks etcd, and notes that it has answered, or refuses to. It returns an
+// error if it is to be asked again.
+func (r *Reconciler) look(revision int64) error {
+	v := &r.writer.verified
 	err := r.findLost(r.ctx)
 	switch {
-	case err == nil:
-		w.verified.works()
+	case retry.LeaseLost(err):
+		r.leaseLost("etcd does not know it")
+		return nil
 	case retry.CanPass(err):
 		r.resync.Store(true)
 		return err
-	case r.ctx.Err() == nil:
-		w.verified.fails(err)
+	case r.ctx.Err() != nil:
+		return nil
+	case err == nil && v.refused:
+		logger.Infof("[etcdv3] etcd tells again whether registered keys were deleted by somebody else")
+	case err != nil && !v.refused:
+		logger.Warnf("[etcdv3] cannot look whether registered keys were deleted by somebody else, those of which etcd refuses to tell are not put again: %v", err)
 	}
+	if v.refused = err != nil; !v.refused {
+		v.revision = revision
+	}
+	v.at = time.Now() // what is refused is asked again as often as if it had been answered
 	return nil
 }
 

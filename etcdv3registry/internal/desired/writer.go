@@ -39,14 +39,11 @@ type writer struct {
 	futile    int                // attempts in a row that were to be followed by another at once
 	verified  verification
 	merging   map[string]*merging // by name
-	parked    []*entry
 
 	away     repeated         // etcd
 	refused  repeated         // some of what is desired
 	refusing bool             // etcd has refused something; else there are no refusals to count
-	linger   <-chan time.Time // when what was postponed is written
 	doubt    <-chan time.Time // when it is looked whether what has no lease is there
-	park     <-chan time.Time // when what is parked is written
 }
 
 func newWriter(r *Reconciler) writer {
@@ -147,14 +144,6 @@ func (r *Reconciler) next() bool {
 			}
 		case <-r.denied:
 			r.leaseLost("etcd does not keep it alive: this user may not write one of its keys")
-		case <-r.postponed:
-			if w.linger == nil {
-				w.linger = time.After(lingering)
-			}
-			continue
-		case <-w.linger:
-			w.linger = nil
-			r.hurry()
 		case <-r.doubt:
 			if w.doubt == nil {
 				w.doubt = time.After(rand.N(resyncSpread))
@@ -162,8 +151,6 @@ func (r *Reconciler) next() bool {
 			continue
 		case <-w.doubt:
 			w.doubt = nil
-		case <-w.park:
-			r.unpark()
 		case <-wake:
 			return true
 		}
@@ -171,12 +158,6 @@ func (r *Reconciler) next() bool {
 			return true
 		}
 	}
-}
-
-func (r *Reconciler) hurry() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.hurryLocked()
 }
 
 // logState says what has become of all keys.
@@ -203,12 +184,7 @@ func (r *Reconciler) refusals() int {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
-	for _, e := range r.entries {
-		if e.refused && !e.inSync() {
-			n++
-		}
-	}
+	n := r.countLocked(func(e *entry) bool { return e.refused && !e.inSync() })
 	r.writer.refusing = n > 0
 	return n
 }

@@ -12,6 +12,8 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
 // IsAdmin reports whether a listener to everything is dubbo-admin's. It is the
@@ -58,7 +60,7 @@ func (a *admin) Notify(e *registry.ServiceEvent) {
 	}
 	last := left[len(left)-1]
 	if u, err := a.read(last); err == nil && u != nil {
-		a.NotifyListener.Notify(keyed(remoting.EventTypeUpdate, last, u))
+		a.NotifyListener.Notify(delivery.Event(remoting.EventTypeUpdate, last, u))
 	}
 }
 
@@ -94,9 +96,5 @@ func (a *admin) nothing(path string) {
 	u.Path = "/" + service
 	u.SetParam(constant.InterfaceKey, service)
 	u.SetParam(constant.CategoryKey, category)
-	a.NotifyListener.Notify(keyed(remoting.EventTypeDel, path, u))
-}
-
-func keyed(action remoting.EventType, key string, u *common.URL) *registry.ServiceEvent {
-	return &registry.ServiceEvent{Action: action, Service: u, KeyFunc: func(*common.URL) string { return key }}
+	a.NotifyListener.Notify(delivery.Event(remoting.EventTypeDel, path, u))
 }

@@ -14,6 +14,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/stretchr/testify/assert"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/urltest"
 )
@@ -51,7 +52,7 @@ func entry(action remoting.EventType, interfaceName, category, ip string) *regis
 	key := "/dubbo/" + url.QueryEscape(interfaceName) + "/" + category + "/" +
 		layout.Encode("tri://"+ip+":20000/"+interfaceName+"?interface="+interfaceName+"&category="+category)
 	u, _ := readKey(key)
-	return keyed(action, key, u)
+	return delivery.Event(action, key, u)
 }
 
 func readKey(key string) (*common.URL, error) {

@@ -107,13 +107,8 @@ func isAny(condition, value string) bool {
 
 // overrides returns what the rule writes over the parameters of a URL.
 func (r rule) overrides() map[string]string {
-	params := map[string]string{}
-	r.RangeParams(func(name, value string) bool {
-		if !strings.HasPrefix(name, "~") && !slices.Contains(aboutRule, name) {
-			params[name] = value
-		}
-		return true
-	})
+	params := paramsOf(r.URL)
+	maps.DeleteFunc(params, func(name, _ string) bool { return strings.HasPrefix(name, "~") || slices.Contains(aboutRule, name) })
 	return params
 }
 

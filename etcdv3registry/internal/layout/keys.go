@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package layout is how keys in etcd are written and read.
+// Package layout is how keys in etcd are written, read and shown.
 package layout
 
 import (
@@ -14,8 +14,6 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
-
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 )
 
 // The categories of org.apache.dubbo.common.constants.RegistryConstants.
@@ -39,20 +37,27 @@ func Encode(s string) string { return javaEncoding.Replace(url.QueryEscape(s)) }
 // ServicePrefix is what the keys of an interface begin with.
 func ServicePrefix(root, service string) string { return root + "/" + Encode(service) + "/" }
 
+// Key is where a URL is registered.
+type Key struct {
+	Name       string
+	Parent     string // of the interface
+	Persistent bool   // it outlives the process
+}
+
 // KeyOf maps a URL that the framework registers to its key, as
 // org.apache.dubbo.registry.etcd.EtcdRegistry.toUrlPath does:
 //
 //	/<group>/<interface>/<category>/<encoded URL>
 //
 // The interface key above it is what dubbo-admin finds services by.
-func KeyOf(root string, u *common.URL) (desired.Key, error) {
+func KeyOf(root string, u *common.URL) (Key, error) {
 	service := u.Service()
 	if service == "" {
-		return desired.Key{}, fmt.Errorf("%q names no service: it has neither an interface parameter nor a path", u.Protocol+"://"+u.Address())
+		return Key{}, fmt.Errorf("%q names no service: it has neither an interface parameter nor a path", u.Protocol+"://"+u.Address())
 	}
 	category := CategoryOf(u)
 	prefix := ServicePrefix(root, service)
-	return desired.Key{
+	return Key{
 		Name:       prefix + category + "/" + Encode(registeredURL(u, category)),
 		Parent:     strings.TrimSuffix(prefix, "/"),
 		Persistent: !u.GetParamBool("dynamic", true),

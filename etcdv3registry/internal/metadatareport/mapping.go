@@ -3,11 +3,14 @@
 package metadatareport
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"time"
+	"unicode"
 
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	mappings "dubbo.apache.org/dubbo-go/v3/metadata/mapping"
@@ -15,8 +18,9 @@ import (
 	gxset "github.com/dubbogo/gost/container/set"
 	"github.com/dubbogo/gost/log/logger"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cachefile"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/follower"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
@@ -31,7 +35,7 @@ import (
 // report.ErrMappingCASConflict, after which the framework tries again, is returned
 // only if others were quicker many times in a row.
 func (r *Report) RegisterServiceAppMapping(interfaceName, group, application string) error {
-	key, err := r.mappingKey(interfaceName, group)
+	key, err := named(layout.MappingKey(r.user.Root, group, interfaceName))
 	if err != nil {
 		return err
 	}
@@ -52,7 +56,7 @@ func (r *Report) RegisterServiceAppMapping(interfaceName, group, application str
 // is. In either case the listener is told later all the same: the framework takes
 // an error for no applications, and goes on.
 func (r *Report) GetServiceAppMapping(interfaceName, group string, l mappings.MappingListener) (*gxset.HashSet, error) {
-	key, err := r.mappingKey(interfaceName, group)
+	key, err := named(layout.MappingKey(r.user.Root, group, interfaceName))
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func (r *Report) GetServiceAppMapping(interfaceName, group string, l mappings.Ma
 		names, err = r.followMapping(key, interfaceName, l)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("etcdv3 metadata report: read the mapping of %s from etcd at %v: %w", interfaceName, r.cfg.Cluster.Endpoints, err)
+		return nil, fmt.Errorf("etcdv3 metadata report: read the mapping of %s from etcd at %v: %w", interfaceName, r.user.Cluster.Endpoints, err)
 	}
 	return setOf(names), nil
 }
@@ -88,14 +92,11 @@ func (r *Report) readMapping(key string) ([]string, error) {
 // followMapping reads a mapping and has the listener told of its changes. Both
 // come from one feed, so that no change is lost in between.
 func (r *Report) followMapping(key, interfaceName string, l mappings.MappingListener) ([]string, error) {
-	c, err := r.cluster.Get()
-	if err != nil {
-		return nil, err
-	}
 	r.mu.Lock()
-	if r.closed {
+	c, err := r.user.Get()
+	if err != nil {
 		r.mu.Unlock()
-		return nil, cluster.ErrClosed
+		return nil, err
 	}
 	for _, known := range r.mappings[key] {
 		if known.listener == l {
@@ -108,11 +109,11 @@ func (r *Report) followMapping(key, interfaceName string, l mappings.MappingList
 	// and be told of, the interfaces of the whole fleet: with 10,000 of them some
 	// 2 MB at each start, mostly of services it never calls. All go over one stream
 	// in either case.
-	m := &mapping{Follower: follower.Open(c.Watches, key, key), interfaceName: interfaceName, listener: l, cache: r.cache, first: make(chan struct{})}
+	m := &mapping{Follower: follower.Open(c.Watches, key, key), interfaceName: interfaceName, listener: l, save: r.save, first: make(chan struct{})}
 	r.mappings[key] = append(r.mappings[key], m)
 	r.mu.Unlock()
 
-	ctx, cancel := c.Waiting(r.cfg.Timeout)
+	ctx, cancel := c.Waiting(r.user.Timeout)
 	defer cancel()
 	var names []string
 	if err = m.Ready(ctx); err == nil {
@@ -128,17 +129,33 @@ func (r *Report) followMapping(key, interfaceName string, l mappings.MappingList
 
 // withoutEtcd returns what the cache file has, or none, where that is no error.
 func (r *Report) withoutEtcd(key string, err error) ([]string, error) {
-	if !retry.CanPass(err) || r.cfg.Check {
+	if !retry.CanPass(err) || r.user.Check || r.user.Err() != nil {
 		return nil, err
 	}
-	names, saved, ok := r.cache.get(key)
-	switch {
-	case !ok:
-		logger.Warnf("[etcdv3] %s is not known yet: etcd at %v has not answered: %v", key, r.cfg.Cluster.Endpoints, err)
-	default:
-		logger.Warnf("[etcdv3] etcd at %v does not answer, going on with what %s was %v ago (%s): %v", r.cfg.Cluster.Endpoints, key, saved, sane.ShowAll(names), err)
+	names, saved, ok := r.file().Get(key)
+	if !ok {
+		logger.Warnf("[etcdv3] %s is not known yet: etcd at %v has not answered: %v", key, r.user.Cluster.Endpoints, err)
+		return nil, nil
 	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	logger.Warnf("[etcdv3] etcd at %v does not answer, going on with what %s was %v ago (%s): %v",
+		r.user.Cluster.Endpoints, key, time.Since(saved).Round(time.Second), sane.ShowAll(names), err)
 	return names, nil
+}
+
+// file is the local cache file: which applications served an interface, for a
+// consumer that starts without etcd. An entry has the name of the key in etcd, which
+// no entry of a registry has.
+func (r *Report) file() *cachefile.File { return r.user.File("") }
+
+// save saves the names for a key, if the file can hold them. None are saved only
+// over some: of most interfaces that a process asks for there is nothing to say.
+func (r *Report) save(key string, names []string) {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return strings.ContainsFunc(name, unicode.IsSpace) })
+	if _, _, known := r.file().Get(key); known || len(names) > 0 {
+		r.file().Set(key, names)
+	}
 }
 
 // RemoveServiceAppMappingListener ends what listeners of an interface are told,
@@ -147,9 +164,12 @@ func (r *Report) withoutEtcd(key string, err error) ([]string, error) {
 // returned none of them is called any more, unless it was called from inside such
 // a call.
 func (r *Report) RemoveServiceAppMappingListener(interfaceName, group string) error {
-	key, err := r.mappingKey(interfaceName, group)
+	key, err := named(layout.MappingKey(r.user.Root, group, interfaceName))
 	if err != nil {
 		return err
+	}
+	if err = r.user.Err(); err != nil && !errors.Is(err, extension.ErrClosed) { // it never was of use
+		return fmt.Errorf("etcdv3 metadata report: %w", err)
 	}
 	r.mu.Lock()
 	var ended, left []*mapping
@@ -170,23 +190,15 @@ func (r *Report) RemoveServiceAppMappingListener(interfaceName, group string) er
 	return nil
 }
 
-func (r *Report) mappingKey(interfaceName, group string) (string, error) {
-	key, err := layout.MappingKey(r.cfg.Root, group, interfaceName)
-	if err != nil {
-		return "", fmt.Errorf("etcdv3 metadata report: %w", err)
-	}
-	return key, nil
-}
-
 // mapping is what one listener is told of one interface.
 type mapping struct {
 	*follower.Follower
 	interfaceName string
 	listener      mappings.MappingListener
-	cache         *cache
+	save          func(key string, names []string)
 
 	first     chan struct{} // closed when the first names are known
-	mu        sync.Mutex    // guards told
+	mu        sync.Mutex    // guards what follows
 	delivered []string      // returned, or told last; sorted
 }
 
@@ -217,7 +229,7 @@ func (m *mapping) read(s follower.State) []string {
 			m.Skip(err)
 		}
 	}
-	m.cache.set(m.Key(), names)
+	m.save(m.Key(), names)
 	return names
 }
 

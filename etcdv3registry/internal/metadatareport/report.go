@@ -18,37 +18,19 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
-
-// Config is what a Report needs.
-type Config struct {
-	URL     *common.URL // what the framework reads its own parameters from
-	Cluster cluster.Config
-	Root    string        // what every key begins with: "/dubbo", "/tenant/dubbo"
-	Timeout time.Duration // how long a call of the framework waits for etcd
-	Check   bool          // fail instead of going on without etcd
-	// CachePath returns where the cache file is, or nothing if there is to be
-	// none. It is called with the first use. Nil: there is none.
-	CachePath  func() string
-	SaveAtOnce bool // as cachefile.Config.Immediate
-}
 
 // Report is a report.MetadataReport. Its methods may be called from any
 // goroutine. Making one costs nothing: it connects with its first use.
 type Report struct {
-	cfg     Config
-	cluster *cluster.User
-	cache   *cache
-
-	registrations *desired.Registrations // by id of their keys
+	user *extension.User
 
 	mu       sync.Mutex // guards what follows
 	mappings map[string][]*mapping
 	undo     func() // ends what BeforeInstance began; nil before the first registration
-	closed   bool
 }
 
 var _ report.MetadataReport = (*Report)(nil)
@@ -56,21 +38,19 @@ var _ report.MetadataReport = (*Report)(nil)
 var errNotPublished = errors.New("it has not been published")
 
 // New makes a Report.
-func New(cfg Config) *Report {
-	user := cluster.NewUser(cfg.Cluster)
-	return &Report{
-		cfg:     cfg,
-		cluster: user,
-		cache:   &cache{cfg: cfg},
-		registrations: desired.NewRegistrations(desired.RegistrationsConfig{
-			Use: user.Desired, Timeout: cfg.Timeout, Check: cfg.Check, Endpoints: cfg.Cluster.Endpoints, Closed: cluster.ErrClosed,
-		}),
-		mappings: map[string][]*mapping{},
-	}
+func New(cfg extension.Config) *Report {
+	return &Report{user: extension.NewUser(cfg, cfg.Timeout, extension.ErrClosed), mappings: map[string][]*mapping{}}
+}
+
+// Broken returns a Report that cannot be used: its calls say why.
+func Broken(u *common.URL, why error) *Report {
+	r := &Report{user: extension.NewUser(extension.Config{URL: u}, 0, why)}
+	r.user.End()
+	return r
 }
 
 // URL returns the URL that the report was made of, without the password.
-func (r *Report) URL() *common.URL { return r.cfg.URL }
+func (r *Report) URL() *common.URL { return r.user.URL }
 
 // PublishAppMetadata puts the metadata of a revision into etcd, and puts it
 // there again if it gets lost with the store.
@@ -85,7 +65,7 @@ func (r *Report) URL() *common.URL { return r.cfg.URL }
 // before a Discovery on the same etcd registers its first instance, and what
 // becomes of it is an error of that.
 func (r *Report) PublishAppMetadata(application, revision string, meta *info.MetadataInfo) error {
-	key, err := r.metadataKey(application, revision)
+	key, err := named(layout.MetadataKey(r.user.Root, application, revision))
 	if err != nil {
 		return err
 	}
@@ -109,10 +89,10 @@ const fresh = 10 * time.Second
 // that waits for that, nobody else does.
 func (r *Report) register(name string, key desired.Key) error {
 	n := desired.Registration{Slot: key.Name + "\x00" + key.Merge.Part(), Key: key, Name: name}
-	register := r.registrations.Register
+	register := r.user.Registrations.Register
 	announced, err := r.prepares()
 	if announced {
-		register = r.registrations.RegisterLater
+		register = r.user.Registrations.RegisterLater
 	}
 	if err == nil {
 		err = register(n)
@@ -122,7 +102,7 @@ func (r *Report) register(name string, key desired.Key) error {
 		err = fmt.Errorf("%w: %w", err, report.ErrMappingCASConflict)
 		fallthrough
 	case err != nil:
-		return fmt.Errorf("etcdv3 metadata report: register %s in etcd at %v: %w", name, r.cfg.Cluster.Endpoints, err)
+		return fmt.Errorf("etcdv3 metadata report: register %s in etcd at %v: %w", name, r.user.Cluster.Endpoints, err)
 	}
 	return nil
 }
@@ -130,14 +110,14 @@ func (r *Report) register(name string, key desired.Key) error {
 // prepares has what is registered later written before an instance is registered,
 // and reports whether one is announced.
 func (r *Report) prepares() (announced bool, err error) {
-	c, err := r.cluster.Get()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, err := r.user.Get()
 	if err != nil {
 		return false, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.undo == nil && !r.closed {
-		r.undo = c.BeforeInstance(r.registrations.Flush)
+	if r.undo == nil {
+		r.undo = c.BeforeInstance(r.user.Registrations.Flush)
 	}
 	return c.Announced(), nil
 }
@@ -145,7 +125,7 @@ func (r *Report) prepares() (announced bool, err error) {
 // UnPublishAppMetadata deletes the metadata of a revision, if it is there. It
 // waits for etcd as PublishAppMetadata does.
 func (r *Report) UnPublishAppMetadata(application, revision string) error {
-	key, err := r.metadataKey(application, revision)
+	key, err := named(layout.MetadataKey(r.user.Root, application, revision))
 	if err != nil {
 		return err
 	}
@@ -163,13 +143,13 @@ const (
 // GetAppMetadata returns the metadata of a revision. A revision that is not
 // there is an error: the framework then asks the provider.
 func (r *Report) GetAppMetadata(application, revision string) (*info.MetadataInfo, error) {
-	key, err := r.metadataKey(application, revision)
+	key, err := named(layout.MetadataKey(r.user.Root, application, revision))
 	if err != nil {
 		return nil, err
 	}
 	content, err := r.awaitMetadata(key)
 	if err != nil {
-		return nil, fmt.Errorf("etcdv3 metadata report: read %s from etcd at %v: %w%s", key, r.cfg.Cluster.Endpoints, err, rights.ToPrefix(rights.Read, rights.Directory(key), err))
+		return nil, fmt.Errorf("etcdv3 metadata report: read %s from etcd at %v: %w%s", key, r.user.Cluster.Endpoints, err, rights.ToPrefix(rights.Read, rights.Directory(key), err))
 	}
 	meta, err := metadataIn(content)
 	if err != nil {
@@ -197,7 +177,7 @@ func (r *Report) awaitMetadata(key string) ([]byte, error) {
 			return nil, err
 		case len(response.Kvs) > 0:
 			return response.Kvs[0].Value, nil
-		case time.Since(begun) > min(metadataPatience, r.cfg.Timeout) || r.isClosed():
+		case time.Since(begun) > min(metadataPatience, r.user.Timeout) || r.user.Err() != nil:
 			return nil, errNotPublished
 		}
 		time.Sleep(metadataInterval)
@@ -207,13 +187,13 @@ func (r *Report) awaitMetadata(key string) ([]byte, error) {
 // ListAppRevisions returns the revisions of an application that are in etcd, and
 // when they were published; the framework deletes the old ones.
 func (r *Report) ListAppRevisions(application string) ([]report.AppRevision, error) {
-	prefix, err := layout.MetadataPrefix(r.cfg.Root, application)
+	prefix, err := named(layout.MetadataPrefix(r.user.Root, application))
 	if err != nil {
-		return nil, fmt.Errorf("etcdv3 metadata report: %w", err)
+		return nil, err
 	}
 	response, err := r.get(prefix, clientv3.WithPrefix())
 	if err != nil {
-		return nil, fmt.Errorf("etcdv3 metadata report: list %s in etcd at %v: %w%s", prefix, r.cfg.Cluster.Endpoints, err, rights.ToPrefix(rights.Read, prefix, err))
+		return nil, fmt.Errorf("etcdv3 metadata report: list %s in etcd at %v: %w%s", prefix, r.user.Cluster.Endpoints, err, rights.ToPrefix(rights.Read, prefix, err))
 	}
 	var revisions []report.AppRevision
 	for _, kv := range response.Kvs {
@@ -226,47 +206,36 @@ func (r *Report) ListAppRevisions(application string) ([]report.AppRevision, err
 
 // get reads from etcd, and tries again while etcd is away, until the timeout.
 func (r *Report) get(key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
-	c, err := r.cluster.Get()
+	c, err := r.user.Get()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := c.Waiting(r.cfg.Timeout)
+	ctx, cancel := c.Waiting(r.user.Timeout)
 	defer cancel()
 	var response *clientv3.GetResponse
-	err = retry.Do(ctx, retry.Backoff(100*time.Millisecond, time.Second), func(ctx context.Context) error {
-		client, err := c.Client(ctx)
-		if err == nil {
-			response, err = client.Get(ctx, key, opts...)
-		}
+	err = c.Ask(ctx, cluster.Impatient, func(ctx context.Context, client *clientv3.Client) (err error) {
+		response, err = client.Get(ctx, key, opts...)
 		return err
 	})
 	return response, err
 }
 
-func (r *Report) metadataKey(application, revision string) (string, error) {
-	key, err := layout.MetadataKey(r.cfg.Root, application, revision)
+// named returns a key, or what its parts lack.
+func named(key string, err error) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("etcdv3 metadata report: %w", err)
 	}
 	return key, nil
 }
 
-func (r *Report) isClosed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.closed
-}
-
 // Close writes what has not been written yet, ends the listeners, and gives up
 // the connection if nobody else in the process uses it. What was published stays
 // in etcd. The framework never calls it. Calling it again does nothing.
 func (r *Report) Close() error {
-	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
+	if !r.user.End() {
 		return nil
 	}
-	r.closed = true
+	r.mu.Lock()
 	mappings, undo := r.mappings, r.undo
 	r.mappings = nil
 	r.mu.Unlock()
@@ -276,12 +245,8 @@ func (r *Report) Close() error {
 			m.Close()
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.Timeout)
-	defer cancel()
-	err := r.registrations.Close(ctx)
 	if undo != nil {
-		undo()
+		defer undo()
 	}
-	r.cache.close()
-	return errors.Join(err, r.cluster.Close(ctx))
+	return r.user.Close()
 }

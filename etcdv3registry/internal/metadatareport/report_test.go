@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/metadata/info"
+	mappings "dubbo.apache.org/dubbo-go/v3/metadata/mapping"
 	"dubbo.apache.org/dubbo-go/v3/metadata/report"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	gxset "github.com/dubbogo/gost/container/set"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
@@ -28,11 +30,11 @@ import (
 )
 
 // withReport runs a test with a report of an etcd of its own.
-func withReport(t *testing.T, change func(*Config), test func(*testing.T, *etcdfake.Etcd, *Report)) {
+func withReport(t *testing.T, change func(*extension.Config), test func(*testing.T, *etcdfake.Etcd, *Report)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e := etcdfake.New()
-		cfg := Config{
+		cfg := extension.Config{
 			Root: "/dubbo", Timeout: 3 * time.Second,
 			Cluster: cluster.Config{Endpoints: []string{"etcd:2379"}, Timeout: time.Second, Retry: retry.NTimes(1, 100*time.Millisecond), Dial: e.Dial(t)},
 		}
@@ -177,13 +179,13 @@ func TestConflictIsTheFrameworksOwnError(t *testing.T) {
 
 func TestReportWaitsForNobodyBeforeAnInstance(t *testing.T) {
 	withReport(t, nil, func(t *testing.T, e *etcdfake.Etcd, r *Report) {
-		cluster.AnnounceInstance(r.cfg.Cluster)
+		cluster.AnnounceInstance(r.user.Cluster)
 		for i := range 20 {
 			require.NoError(t, r.RegisterServiceAppMapping(fmt.Sprintf("org.a.Greeter%d", i), "mapping", "shop"))
 		}
 		require.NoError(t, r.PublishAppMetadata("shop", "r1", metadataOf("shop")))
 		assert.Len(t, e.Keys("/dubbo/"), 1)
-		c, err := r.cluster.Get()
+		c, err := r.user.Get()
 		require.NoError(t, err)
 		require.NoError(t, c.PrepareInstance())
 		assert.Len(t, e.Keys("/dubbo/"), 21)
@@ -203,7 +205,7 @@ func TestReportWaitsForNobodyBeforeAnInstance(t *testing.T) {
 
 func TestReportGoesOnWithoutEtcd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cache")
-	cached := func(cfg *Config) { cfg.CachePath, cfg.SaveAtOnce = func() string { return path }, true }
+	cached := func(cfg *extension.Config) { cfg.CachePath, cfg.SaveAtOnce = func(string) string { return path }, true }
 	withReport(t, cached, func(t *testing.T, e *etcdfake.Etcd, r *Report) {
 		e.Put("/dubbo/mapping/org.a.Greeter", "shop,inn")
 		_, err := r.GetServiceAppMapping("org.a.Greeter", "mapping", newMappingFollower())
@@ -228,7 +230,7 @@ func TestReportGoesOnWithoutEtcd(t *testing.T) {
 		}
 		assert.Equal(t, []string{"mine"}, last)
 	})
-	withReport(t, func(cfg *Config) { cfg.Check = true }, func(t *testing.T, e *etcdfake.Etcd, r *Report) {
+	withReport(t, func(cfg *extension.Config) { cfg.Check = true }, func(t *testing.T, e *etcdfake.Etcd, r *Report) {
 		e.Away(true)
 		_, err := r.GetServiceAppMapping("org.a.Greeter", "mapping", newMappingFollower())
 		require.ErrorContains(t, err, "connection refused")
@@ -244,8 +246,11 @@ func TestReportThatIsClosedSaysSo(t *testing.T) {
 		require.NoError(t, r.Close())
 		require.NoError(t, r.Close())
 		assert.Contains(t, e.Keys(""), "/dubbo/shop/r1")
-		require.ErrorIs(t, r.PublishAppMetadata("shop", "r2", metadataOf("shop")), cluster.ErrClosed)
-		_, err := r.GetServiceAppMapping("org.a.Greeter", "mapping", newMappingFollower())
-		require.ErrorIs(t, err, cluster.ErrClosed)
+		require.ErrorIs(t, r.PublishAppMetadata("shop", "r2", metadataOf("shop")), extension.ErrClosed)
+		for _, f := range []mappings.MappingListener{newMappingFollower(), nil} {
+			_, err := r.GetServiceAppMapping("org.a.Greeter", "mapping", f)
+			require.ErrorIs(t, err, extension.ErrClosed)
+		}
+		require.NoError(t, r.RemoveServiceAppMappingListener("org.a.Greeter", "mapping"), "there is none any more")
 	})
 }

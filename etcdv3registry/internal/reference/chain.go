@@ -4,8 +4,10 @@ package reference
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,10 +63,7 @@ const atOnce = 64
 // some if there are many. The framework itself would try for seconds, in which
 // nobody is told of anything.
 func reachable(ctx context.Context, endpoints map[string]endpoint) []string {
-	ids := make([]string, 0, len(endpoints))
-	for id := range endpoints {
-		ids = append(ids, id)
-	}
+	ids := slices.Collect(maps.Keys(endpoints))
 	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	ids = ids[:min(len(ids), atOnce)]
 	var (

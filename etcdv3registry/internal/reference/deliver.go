@@ -93,13 +93,7 @@ func (s *subscription) check() {
 	case <-s.taken.changed: // this is the look
 	default:
 	}
-	has := s.taken.endpoints()
-	lacks := 0
-	for _, u := range s.known.delivered {
-		if !has[endpointOf(u)] {
-			lacks++
-		}
-	}
+	lacks := len(s.known.missing(s.taken.endpoints()))
 	if lacks == 0 && s.looks >= worthALine {
 		logger.Infof("[etcdv3] all %d provider(s) of %s can be called", s.known.size(), s.url.ServiceKey())
 	}

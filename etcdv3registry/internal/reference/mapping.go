@@ -5,7 +5,6 @@ package reference
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -75,17 +74,12 @@ func (n *names) look(providedBy string) error {
 func (n *names) current() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := map[string]bool{}
-	for _, name := range n.fixed {
-		all[name] = true
-	}
+	all := slices.Clone(n.fixed)
 	for _, l := range n.listeners {
-		for _, name := range l.known {
-			all[name] = true
-		}
+		all = append(all, l.known...)
 	}
-	delete(all, "")
-	return slices.Sorted(maps.Keys(all))
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // close ends the listening. changed may be called once more, by somebody who is

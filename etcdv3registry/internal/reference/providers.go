@@ -10,6 +10,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/servicediscovery"
 )
 
@@ -56,7 +57,7 @@ func (p *providers) take(application string, feed feed, has map[endpoint]bool) {
 			continue
 		}
 		since := c.Provider.Created()
-		if before != nil && p.lacking(before.ids, has) == 0 {
+		if before != nil && !p.lacks(before.ids, has) {
 			since = before.since
 		}
 		p.add(i, &server{Provider: c.Provider, elsewhere: feed.IsInstance, since: since})
@@ -94,7 +95,7 @@ func (p *providers) remove(i instance) *server {
 // directory may have ended the one that it knew.
 func (p *providers) renew(has map[endpoint]bool) {
 	for i, s := range p.instances {
-		if s.since != s.Created() && p.lacking(s.ids, has) > 0 {
+		if s.since != s.Created() && p.lacks(s.ids, has) {
 			p.remove(i)
 			p.add(i, &server{Provider: s.Provider, elsewhere: s.elsewhere, since: s.Created()})
 		}
@@ -168,15 +169,13 @@ func (p *providers) these(ids []string) []*registry.ServiceEvent {
 	return events
 }
 
-// lacking counts those of some IDs that the directory has been told of, and does
-// not have.
-func (p *providers) lacking(ids []string, has map[endpoint]bool) (n int) {
-	for _, id := range ids {
-		if u := p.delivered[id]; u != nil && !has[endpointOf(u)] {
-			n++
-		}
-	}
-	return n
+// lacks reports whether the directory has been told of one of some IDs, and does not
+// have it.
+func (p *providers) lacks(ids []string, has map[endpoint]bool) bool {
+	return slices.ContainsFunc(ids, func(id string) bool {
+		u := p.delivered[id]
+		return u != nil && !has[endpointOf(u)]
+	})
 }
 
 // missing returns the IDs of those that the directory lacks.
@@ -192,5 +191,5 @@ func (p *providers) missing(has map[endpoint]bool) map[string]endpoint {
 
 // event has a URL of its own: the directory changes it.
 func event(action remoting.EventType, id string, u *common.URL) *registry.ServiceEvent {
-	return &registry.ServiceEvent{Action: action, Service: u.Clone(), KeyFunc: func(*common.URL) string { return id }}
+	return delivery.Event(action, id, u.Clone())
 }

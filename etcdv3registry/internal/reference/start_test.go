@@ -10,19 +10,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 )
 
 // closed is a source that has ended.
 type closed struct{ *world }
 
-func (closed) OnOverrides(func()) (func(), error) { return nil, cluster.ErrClosed }
+func (closed) OnOverrides(func()) (func(), error) { return nil, extension.ErrClosed }
 
 func TestAReferenceToWhatHasEndedSaysSo(t *testing.T) {
 	w := newWorld(t)
 	s, d := refer(t, w)
 	s.source = closed{w}
-	require.ErrorIs(t, s.start(), cluster.ErrClosed)
+	require.ErrorIs(t, s.start(), extension.ErrClosed)
 	s.close()
 	assert.Empty(t, d.chain.endpoints())
 }

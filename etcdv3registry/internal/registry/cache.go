@@ -9,23 +9,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
-	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cachefile"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
-)
-
-// A change is saved after 500 ms, as in
-// org.apache.dubbo.registry.support.AbstractRegistry: the URLs are made of the
-// keys, once for all changes, late in that time.
-const (
-	collectDelay = 450 * time.Millisecond
-	fileDelay    = 50 * time.Millisecond
 )
 
 // cache is the local cache file as one registry uses it: what its listeners
@@ -36,34 +27,20 @@ const (
 // to the providers, a provider's to the overrides): what they know is joined, and
 // of categories of which nobody has heard from etcd, what the file has stays.
 type cache struct {
-	file      *cachefile.File
-	endpoints []string
-	root      string
-	atOnce    bool
+	user *extension.User
+	file *cachefile.File
 
-	saving   sync.Mutex                                 // one save at a time, in order; taken before mu
 	mu       sync.Mutex                                 // guards what follows
-	services map[string]map[*cachedList]func() []string // nil: etcd has not been heard of
-	changed  map[string]bool                            // services that are not saved yet
-	timer    *time.Timer                                // runs while there are some
-	serving  bool                                       // it was fallen back on, and etcd has not answered since
-	closed   bool
+	services map[string]map[*cachedList]func() []string // keys; nil: etcd has not been heard of
 }
 
 // openCache opens the cache file of a registry; nil if there is to be none.
-func openCache(cfg Config, application string) *cache {
-	path := cfg.CachePath(application)
-	if path == "" {
+func openCache(user *extension.User, application string) *cache {
+	file := user.File(application)
+	if file == nil {
 		return nil
 	}
-	return &cache{
-		file:      cachefile.Open(path, cachefile.Config{Immediate: cfg.SaveAtOnce, Delay: fileDelay}),
-		endpoints: cfg.Cluster.Endpoints,
-		root:      cfg.Root,
-		atOnce:    cfg.SaveAtOnce,
-		services:  map[string]map[*cachedList]func() []string{},
-		changed:   map[string]bool{},
-	}
+	return &cache{user: user, file: file, services: map[string]map[*cachedList]func() []string{}}
 }
 
 // list returns the part of the cache that belongs to one subscription. It is
@@ -72,7 +49,7 @@ func (c *cache) list(u *common.URL, q query) *cachedList {
 	if c == nil || q.service == constant.AnyValue {
 		return nil
 	}
-	l := &cachedList{cache: c, service: u.ServiceKey(), prefix: layout.ServicePrefix(c.root, q.service), covers: q.wantsCategory}
+	l := &cachedList{cache: c, service: u.ServiceKey(), prefix: layout.ServicePrefix(c.user.Root, q.service), covers: q.wantsCategory}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.services[l.service] == nil {
@@ -82,38 +59,27 @@ func (c *cache) list(u *common.URL, q query) *cachedList {
 	return l
 }
 
-// save converts and hands over what has changed; it runs in its own goroutine,
-// or in that of a delivery if everything is to be saved at once.
-func (c *cache) save() {
-	c.saving.Lock()
-	defer c.saving.Unlock()
+// urls returns those of a service, once for all that has changed.
+func (c *cache) urls(service string, saved []string) []string {
 	c.mu.Lock()
-	changed := c.changed
-	c.changed, c.timer = map[string]bool{}, nil
-	lists := map[string]map[*cachedList]func() []string{}
-	for service := range changed {
-		lists[service] = maps.Clone(c.services[service])
-	}
+	lists := maps.Clone(c.services[service])
 	c.mu.Unlock()
-	for service, all := range lists {
-		urls := c.unheard(service, all)
-		for _, keys := range all {
-			if keys == nil {
-				continue
-			}
-			for _, key := range keys() {
-				urls = append(urls, cachedURL(c.root, key))
-			}
+	urls := unheard(saved, lists)
+	for _, keys := range lists {
+		if keys == nil {
+			continue
 		}
-		slices.Sort(urls)
-		c.file.Set(service, slices.Compact(urls))
+		for _, key := range keys() {
+			urls = append(urls, cachedURL(c.user.Root, key))
+		}
 	}
+	slices.Sort(urls)
+	return slices.Compact(urls)
 }
 
 // unheard returns what the file has of categories that no subscription has heard
 // of from etcd, or that one is about which has not.
-func (c *cache) unheard(service string, lists map[*cachedList]func() []string) []string {
-	saved, _, _ := c.file.Get(service)
+func unheard(saved []string, lists map[*cachedList]func() []string) []string {
 	return slices.DeleteFunc(saved, func(u string) bool {
 		category, _, _ := strings.Cut(cachedSegment(u), "/")
 		heard := false
@@ -128,21 +94,6 @@ func (c *cache) unheard(service string, lists map[*cachedList]func() []string) [
 		}
 		return heard
 	})
-}
-
-// close saves what is not saved yet.
-func (c *cache) close() {
-	if c == nil {
-		return
-	}
-	c.mu.Lock()
-	c.closed = true
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	c.mu.Unlock()
-	c.save()
-	c.file.Close()
 }
 
 // cachedList is the part of the cache that belongs to one subscription. It is
@@ -166,38 +117,22 @@ func (l *cachedList) Load() (keys []string, ok bool) {
 	for _, u := range urls {
 		keys = append(keys, l.prefix+cachedSegment(u))
 	}
-	c := l.cache
-	c.mu.Lock()
-	first := !c.serving
-	c.serving = true
-	c.mu.Unlock()
-	if first {
-		logger.Warnf("[etcdv3] ETCD DOES NOT ANSWER, RUNNING ON CACHED ADDRESSES: etcd at %v is away; the addresses are from %s, saved %v ago; they are brought up to date when etcd answers",
-			c.endpoints, c.file.Path(), time.Since(saved).Round(time.Second))
-	}
+	l.cache.user.FallsBack("addresses", l.cache.file, saved)
 	return keys, true
 }
 
-// Save notes what the listener knows, to be saved a little later.
+// Save notes what the listener knows. The URLs are made of the keys later.
 func (l *cachedList) Save(keys func() []string) {
 	c := l.cache
 	c.mu.Lock()
-	if c.closed || l.ended {
-		c.mu.Unlock()
-		return
-	}
-	if c.serving {
-		c.serving = false
-		logger.Infof("[etcdv3] etcd at %v answers: the cached addresses are brought up to date", c.endpoints)
-	}
-	c.services[l.service][l] = keys
-	c.changed[l.service] = true
-	if !c.atOnce && c.timer == nil {
-		c.timer = time.AfterFunc(collectDelay, c.save)
+	ended := l.ended
+	if !ended {
+		c.services[l.service][l] = keys
 	}
 	c.mu.Unlock()
-	if c.atOnce {
-		c.save()
+	if !ended {
+		c.user.Answers("addresses")
+		c.file.SetLater(l.service, c, func(saved []string) []string { return c.urls(l.service, saved) })
 	}
 }
 
@@ -207,12 +142,7 @@ func (l *cachedList) end() {
 		return
 	}
 	c := l.cache
-	c.mu.Lock()
-	pending := c.changed[l.service]
-	c.mu.Unlock()
-	if pending {
-		c.save()
-	}
+	c.file.Get(l.service) // which makes it
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.ended = true // a delivery that unsubscribes saves after this

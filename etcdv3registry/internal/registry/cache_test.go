@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/urltest"
 )
 
@@ -23,15 +24,20 @@ type cached struct {
 func newCached(t *testing.T) *cached {
 	c := &cached{t: t, file: filepath.Join(t.TempDir(), "registry.cache")}
 	c.restart()
-	t.Cleanup(func() { c.close() })
+	t.Cleanup(c.end)
 	return c
 }
 
 func (c *cached) restart() {
 	if c.cache != nil {
-		c.close()
+		c.end()
 	}
-	c.cache = openCache(Config{CachePath: func(string) string { return c.file }, SaveAtOnce: true, Root: "/dubbo"}, "shop")
+	c.cache = openCache(extension.NewUser(extension.Config{CachePath: func(string) string { return c.file }, SaveAtOnce: true, Root: "/dubbo"}, 0, nil), "shop")
+}
+
+func (c *cached) end() {
+	c.user.End()
+	require.NoError(c.t, c.user.Close())
 }
 
 // open is a subscription to categories of the service D.

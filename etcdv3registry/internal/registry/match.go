@@ -80,40 +80,25 @@ func splitList(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// prefix is where the keys are that the query is about: those of one category
-// of one service, where it is that specific, so that the churn of the others
-// does not come over the wire.
-func (q query) prefix(root string) string {
-	if q.service == constant.AnyValue {
-		return root + "/"
-	}
-	prefix := layout.ServicePrefix(root, q.service)
-	if len(q.categories) == 1 && slices.Contains(layout.Categories, q.categories[0]) {
-		prefix += q.categories[0] + "/"
-	}
-	return prefix
-}
-
-// prefixes are where the keys are if the query is about several categories,
-// but not all: what is most, and what changes most, are the consumers, of which
-// every one would hear of every other.
+// prefixes are where the keys are that the query is about: those of some categories
+// of one service, where it is that specific, so that the churn of the others does
+// not come over the wire. What is most, and what changes most, are the consumers, of
+// which every one would hear of every other.
 func (q query) prefixes(root string) []string {
+	if q.service == constant.AnyValue {
+		return []string{root + "/"}
+	}
+	service := layout.ServicePrefix(root, q.service)
 	var wanted []string
 	for _, category := range layout.Categories {
 		if q.wantsCategory(category) {
-			wanted = append(wanted, q.of(category).prefix(root))
+			wanted = append(wanted, service+category+"/")
 		}
 	}
-	if q.service == constant.AnyValue || len(wanted) == 0 || len(wanted) == len(layout.Categories) {
-		return []string{q.prefix(root)}
+	if len(wanted) == 0 || len(wanted) == len(layout.Categories) {
+		return []string{service}
 	}
 	return wanted
-}
-
-// of is the query for one category only.
-func (q query) of(category string) query {
-	q.categories = []string{category}
-	return q
 }
 
 // view reads the keys under the prefix for one subscription.

@@ -4,6 +4,7 @@ package registry
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -153,7 +154,7 @@ func TestDubboAdminSeesEverything(t *testing.T) {
 	t.Parallel()
 	admin := urltest.URL("admin", "10.0.0.9", "", "*", "interface", "*", "group", "*", "version", "*", "classifier", "*",
 		"category", "providers,consumers,routers,configurators", "enabled", "*", "check", "false")
-	assert.Equal(t, "/dubbo/", newQuery(admin).prefix("/dubbo"))
+	assert.Equal(t, []string{"/dubbo/"}, newQuery(admin).prefixes("/dubbo"))
 	for category, raw := range map[string]string{
 		layout.Providers:     "tri://10.0.0.1:1/a.B?group=g&version=1&enabled=false&classifier=c",
 		layout.Consumers:     "consumer://10.0.0.2/a.B?category=consumers&group=g&version=1",
@@ -168,24 +169,28 @@ func TestAQueryReadsNoMoreKeysThanItNeeds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		subscription *common.URL
-		want         string
+		want         []string
 	}{
-		{subscriptionURL(), "/tenant/dubbo/org.example.Greeter/providers/"},
-		{subscriptionURL("category", "configurators"), "/tenant/dubbo/org.example.Greeter/configurators/"},
-		{subscriptionURL("category", "providers,configurators"), "/tenant/dubbo/org.example.Greeter/"},
-		{subscriptionURL("category", "*"), "/tenant/dubbo/org.example.Greeter/"},
-		{subscriptionURL("category", "-consumers"), "/tenant/dubbo/org.example.Greeter/"},
-		{subscriptionURL("interface", "org.example.Outer$Greeter"), "/tenant/dubbo/org.example.Outer%24Greeter/providers/"},
-		{subscriptionURL("interface", "*"), "/tenant/dubbo/"},
+		{subscriptionURL(), []string{"org.example.Greeter/providers/"}},
+		{subscriptionURL("category", "configurators"), []string{"org.example.Greeter/configurators/"}},
+		{subscriptionURL("category", "providers,configurators"), []string{"org.example.Greeter/providers/", "org.example.Greeter/configurators/"}},
+		{subscriptionURL("category", "*"), []string{"org.example.Greeter/"}},
+		{subscriptionURL("category", "-consumers"), []string{"org.example.Greeter/providers/", "org.example.Greeter/routers/", "org.example.Greeter/configurators/"}},
+		{subscriptionURL("interface", "org.example.Outer$Greeter"), []string{"org.example.Outer%24Greeter/providers/"}},
+		{subscriptionURL("interface", "*"), []string{""}},
 	} {
-		assert.Equal(t, c.want, newQuery(c.subscription).prefix("/tenant/dubbo"))
+		var got []string
+		for _, prefix := range newQuery(c.subscription).prefixes("/tenant/dubbo") {
+			got = append(got, strings.TrimPrefix(prefix, "/tenant/dubbo/"))
+		}
+		assert.Equal(t, c.want, got)
 	}
 }
 
 func TestTheKeysUnderAPrefixAreThoseOfOneServiceOnly(t *testing.T) {
 	t.Parallel()
 	for _, category := range []string{"", "*", "providers", "providers,configurators"} {
-		prefix := newQuery(subscriptionURL("category", category)).prefix("/dubbo")
+		prefix := newQuery(subscriptionURL("category", category)).prefixes("/dubbo")[0]
 		own, err := layout.KeyOf("/dubbo", urltest.URL("dubbo", "10.0.0.1", "1", urltest.Greeter))
 		require.NoError(t, err)
 		assert.Contains(t, own.Name, prefix, "category=%q", category)

@@ -44,20 +44,25 @@ func (r *Registry) register(u *common.URL) error {
 	if err != nil {
 		return err
 	}
-	return r.registrations.Register(n)
+	return r.user.Registrations.Register(n)
 }
 
 // registrationOf returns what registers a URL.
 func (r *Registry) registrationOf(u *common.URL) (desired.Registration, error) {
-	key, err := layout.KeyOf(r.cfg.Root, u)
-	key.Optional = layout.CategoryOf(u) == layout.Consumers // a consumer is called by nobody
-	return desired.Registration{Slot: slotOf(u, key), Key: key, Name: describe(u), Check: r.checks(u)}, err
+	k, err := layout.KeyOf(r.user.Root, u)
+	return desired.Registration{
+		Slot: slotOf(u, k.Name), Name: describe(u), Check: r.checks(u),
+		Key: desired.Key{
+			Name: k.Name, Parent: k.Parent, Persistent: k.Persistent,
+			Optional: layout.CategoryOf(u) == layout.Consumers, // a consumer is called by nobody
+		},
+	}, err
 }
 
 // checks reports whether an etcd that is away is an error to the caller: by the
 // registry's params or, as in Java's FailbackRegistry, by the service's own.
 func (r *Registry) checks(u *common.URL) bool {
-	return r.cfg.Check || u.GetParamBool(constant.CheckKey, false)
+	return r.user.Check || u.GetParamBool(constant.CheckKey, false)
 }
 
 // registerWait is a little less than registry.timeout. That is the framework's
@@ -84,12 +89,12 @@ func (r *Registry) unregister(u *common.URL) error {
 	if err != nil {
 		return err
 	}
-	if layout.CategoryOf(u) == layout.Providers && r.registrations.Holds(n) {
+	if layout.CategoryOf(u) == layout.Providers && r.user.Registrations.Holds(n) {
 		r.mu.Lock()
 		delete(r.origins, governance.ExportKey(u)) // if it is exported again, that is how it is without rules
 		r.mu.Unlock()
 	}
-	return r.registrations.Unregister(n)
+	return r.user.Registrations.Unregister(n)
 }
 
 // describe names a URL in an error or the log: "provider com.example.Greeter
@@ -103,9 +108,9 @@ func describe(u *common.URL) string {
 // group and version say whom it is for, it changes neither. Everything else
 // (two references of one process to the same service, overrides) stands for
 // itself.
-func slotOf(u *common.URL, key desired.Key) string {
+func slotOf(u *common.URL, key string) string {
 	if layout.CategoryOf(u) == layout.Providers {
 		return u.Key()
 	}
-	return key.Name
+	return key
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/urltest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -26,8 +27,8 @@ import (
 const session = 10 * time.Second
 
 // configured is a registry of an etcd; edit changes its configuration.
-func configured(t *testing.T, e *etcdfake.Etcd, edit func(*Config)) *Registry {
-	cfg := Config{
+func configured(t *testing.T, e *etcdfake.Etcd, edit func(*extension.Config)) *Registry {
+	cfg := extension.Config{
 		URL: urltest.URL("etcdv3", "etcd", "2379", ""),
 		Cluster: cluster.Config{
 			Endpoints: []string{t.Name()}, Session: session, Timeout: time.Second, Retry: retry.NTimes(1, 100*time.Millisecond), Dial: e.Dial(t),
@@ -45,7 +46,7 @@ func configured(t *testing.T, e *etcdfake.Etcd, edit func(*Config)) *Registry {
 }
 
 // with runs a test with a registry, in time that passes by itself.
-func with(t *testing.T, edit func(*Config), test func(*testing.T, *etcdfake.Etcd, *Registry)) {
+func with(t *testing.T, edit func(*extension.Config), test func(*testing.T, *etcdfake.Etcd, *Registry)) {
 	synctest.Test(t, func(t *testing.T) {
 		e := etcdfake.New()
 		test(t, e, configured(t, e, edit))
@@ -172,7 +173,7 @@ func TestSubscriptionIsToldUntilItEnds(t *testing.T) {
 
 func TestSubscriptionWithoutEtcdHasWhatTheCacheFileHas(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "registry.cache")
-	cached := func(cfg *Config) { cfg.CachePath, cfg.SaveAtOnce = func(string) string { return file }, true }
+	cached := func(cfg *extension.Config) { cfg.CachePath, cfg.SaveAtOnce = func(string) string { return file }, true }
 	with(t, cached, func(t *testing.T, e *etcdfake.Etcd, r *Registry) {
 		require.NoError(t, r.Register(at("10.0.0.1")))
 		require.NoError(t, r.Subscribe(urltest.Consumer(), &told{}))
@@ -194,7 +195,7 @@ func TestSubscriptionWithoutEtcdHasWhatTheCacheFileHas(t *testing.T) {
 }
 
 func TestLastProvidersAreKeptIfThatIsConfigured(t *testing.T) {
-	with(t, func(cfg *Config) { cfg.KeepLast = true }, func(t *testing.T, _ *etcdfake.Etcd, r *Registry) {
+	with(t, func(cfg *extension.Config) { cfg.KeepLast = true }, func(t *testing.T, _ *etcdfake.Etcd, r *Registry) {
 		require.NoError(t, r.Register(at("10.0.0.1")))
 		l := &told{}
 		require.NoError(t, r.Subscribe(urltest.Consumer(), l))

@@ -14,6 +14,7 @@ import (
 	framework "dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/dubbogo/gost/log/logger"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/governance"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
@@ -30,6 +31,7 @@ type subscriptionID struct {
 // subscribed is a subscription and what it has in the cache file, if anything.
 type subscribed struct {
 	*listener.Subscription
+	cluster  *cluster.Cluster
 	cached   *cachedList
 	governed bool // the listener is a provider or a reference of the framework
 }
@@ -55,7 +57,7 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l framework.NotifyListe
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: load %s: %w", u.ServiceKey(), err)
 	}
-	ctx, cancel := r.cluster.Waiting(r.cfg.Timeout)
+	ctx, cancel := s.cluster.Waiting(r.user.Timeout)
 	defer cancel()
 	err = s.Load(ctx)
 	switch {
@@ -65,13 +67,13 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l framework.NotifyListe
 		return nil
 	case retry.CanPass(err) && !r.checks(u):
 		logger.Warnf("[etcdv3] there are no providers of %s yet: etcd at %v has not answered, the list follows when it does: %v",
-			u.ServiceKey(), r.cfg.Cluster.Endpoints, err)
+			u.ServiceKey(), r.user.Cluster.Endpoints, err)
 		return nil
 	default:
 		if isNew { // the caller, told no, will not unsubscribe
 			_ = r.UnSubscribe(u, l)
 		}
-		return fmt.Errorf("etcdv3 registry: load %s from etcd at %v: %w", u.ServiceKey(), r.cfg.Cluster.Endpoints, err)
+		return fmt.Errorf("etcdv3 registry: load %s from etcd at %v: %w", u.ServiceKey(), r.user.Cluster.Endpoints, err)
 	}
 }
 
@@ -88,7 +90,7 @@ func (r *Registry) Subscribe(u *common.URL, l framework.NotifyListener) error {
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: subscribe to %s: %w", u.ServiceKey(), err)
 	}
-	s.Start(r.cfg.Timeout)
+	s.Start(r.user.Timeout)
 	return nil
 }
 
@@ -116,37 +118,38 @@ func (r *Registry) UnSubscribe(u *common.URL, l framework.NotifyListener) error 
 
 // subscription returns the one subscription of this listener to this URL, and
 // whether it had to be made.
-func (r *Registry) subscription(u *common.URL, l framework.NotifyListener) (s *listener.Subscription, isNew bool, err error) {
+func (r *Registry) subscription(u *common.URL, l framework.NotifyListener) (s subscribed, isNew bool, err error) {
 	q := queryOf(u, l)
 	id, err := idOf(q, l)
 	if err != nil {
-		return nil, false, err
+		return s, false, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c, err := r.useLocked()
+	c, err := r.user.Get()
 	if err != nil {
-		return nil, false, err
+		return s, false, err
 	}
 	if known, ok := r.subscriptions[id]; ok {
-		return known.Subscription, false, nil
+		return known, false, nil
 	}
-	if r.cache == nil && len(r.subscriptions) == 0 {
-		r.cache = openCache(r.cfg, layout.ApplicationOf(u, r.GetURL()))
+	if r.deaf == nil {
+		r.deaf = c.OnOverrides(r.overridesChanged)
+		r.cache = openCache(r.user, layout.ApplicationOf(u, r.GetURL()))
 	}
-	view, cached := q.view(r.cfg.Root), r.cache.list(u, q)
+	view, cached := q.view(r.user.Root), r.cache.list(u, q)
 	if cached != nil {
 		view.Cache = cached
 	}
-	if r.cfg.KeepLast && q.service != constant.AnyValue {
+	if r.user.KeepLast && q.service != constant.AnyValue {
 		view.KeepLast = func(key string) bool {
-			category, _, _ := layout.Split(r.cfg.Root, key)
+			category, _, _ := layout.Split(r.user.Root, key)
 			return category == layout.Providers
 		}
 	}
 	told := r.adaptLocked(u, l, &view)
-	s = c.Watches.Subscribe(q.prefixes(r.cfg.Root), view, told)
-	r.subscriptions[id] = subscribed{s, cached, view.Whole != nil}
+	s = subscribed{c.Watches.Subscribe(q.prefixes(r.user.Root), view, told), c, cached, view.Whole != nil}
+	r.subscriptions[id] = s
 	return s, true, nil
 }
 
@@ -165,7 +168,7 @@ func (r *Registry) adaptLocked(u *common.URL, l framework.NotifyListener, view *
 		}
 		return governance.NewExport(u, l, r.origins[key])
 	case governance.IsAdmin(u, l):
-		return governance.NewAdmin(r.cfg.Root, u, l, view.Read)
+		return governance.NewAdmin(r.user.Root, u, l, view.Read)
 	default:
 		return l
 	}

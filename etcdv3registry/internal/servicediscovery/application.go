@@ -60,7 +60,7 @@ func (a *application) follow(c *cluster.Cluster) {
 	a.view = newView(c.Watches, a.discovery.prefix(a.name))
 	a.worker = delivery.NewWorker(a.view.feed, delivery.Reader{Name: nameInLog(a.name), Update: a.update})
 	a.view.feed.Go(func() {
-		waiting, cancel := c.Waiting(a.discovery.cfg.Timeout)
+		waiting, cancel := c.Waiting(a.discovery.user.Timeout)
 		defer cancel()
 		defer context.AfterFunc(a.ctx, cancel)()
 		if err := a.view.feed.Ready(waiting); err != nil && a.ctx.Err() == nil {
@@ -88,7 +88,7 @@ func (a *application) update() {
 		changed = append(changed, a.keys()...)
 	}
 	if kept := a.take(a.view.all, changed); !kept && (whole || news) {
-		a.discovery.opened().save(a.name, a.view)
+		a.discovery.save(a.name, a.view)
 	}
 }
 
@@ -108,7 +108,7 @@ func (a *application) take(all map[string]*seen, changed []string) (kept bool) {
 	}
 	defer a.signalLocked()
 	a.listed = true
-	switch kept = a.discovery.cfg.KeepLast && len(all) == 0 && len(a.instances) > 0; {
+	switch kept = a.discovery.user.KeepLast && len(all) == 0 && len(a.instances) > 0; {
 	case kept && !a.kept:
 		a.kept = true
 		logger.Warnf("[etcdv3] all instances of %s are gone from etcd: the last %d are kept (enable-empty-protection)", a.name, len(a.instances))

@@ -19,6 +19,8 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 )
 
 const (
@@ -42,13 +44,13 @@ type store struct {
 	asked   []string                 // host/revision, in order
 }
 
-func newStore(t *testing.T, cfg Config) *store {
+func newStore(t *testing.T, cfg config) *store {
 	s := &store{
 		t: t, all: map[string]*seen{}, wake: make(chan struct{}, 1),
 		serves: map[string][]string{}, silent: map[string]time.Duration{}, failing: map[string]bool{},
 	}
-	cfg.Root, cfg.Metadata = "/services", s.metadata
-	s.app = newApplication(New(cfg), "app")
+	cfg.Root, cfg.metadata = "/services", s.metadata
+	s.app = newApplication(New(cfg.Config, cfg.metadata), "app")
 	s.feed = s.newFeed()
 	t.Cleanup(func() {
 		s.app.cancel()
@@ -135,7 +137,7 @@ func (s *store) questions() []string {
 
 func TestAnInstanceServesWhenItsMetadataIsKnownAndUntilItLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, known := newStore(t, Config{}), map[string]*Provider{}
+		s, known := newStore(t, config{}), map[string]*Provider{}
 		s.serves["1"] = []string{"org.a.Greeter"}
 		assert.False(t, s.feed.Settled())
 		s.put("10.0.0.1", 20000, "1")
@@ -156,7 +158,7 @@ func TestAnInstanceServesWhenItsMetadataIsKnownAndUntilItLeaves(t *testing.T) {
 
 func TestAnInstanceGoesOnAsItWasUntilWhatItsNewRevisionServesIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, known := newStore(t, Config{}), map[string]*Provider{}
+		s, known := newStore(t, config{}), map[string]*Provider{}
 		s.serves["1"], s.serves["2"] = []string{"org.a.Greeter"}, []string{"org.a.Clock"}
 		s.put("10.0.0.1", 20000, "1")
 		assert.Len(t, s.served(s.feed, known, greeter), 1)
@@ -172,7 +174,7 @@ func TestAnInstanceGoesOnAsItWasUntilWhatItsNewRevisionServesIsKnown(t *testing.
 
 func TestWhoStandsStillDoesNotHoldUpTheOthersOfItsRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, known := newStore(t, Config{}), map[string]*Provider{}
+		s, known := newStore(t, config{}), map[string]*Provider{}
 		s.serves["1"] = []string{"org.a.Greeter"}
 		for n := range 4 {
 			host := fmt.Sprintf("10.0.0.%d", n+1)
@@ -192,7 +194,7 @@ func TestWhoStandsStillDoesNotHoldUpTheOthersOfItsRevision(t *testing.T) {
 
 func TestWhoHasBeenAskedInVainIsSettledAndAskedAgainMoreAndMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStore(t, Config{})
+		s := newStore(t, config{})
 		s.answers("10.0.0.1", 0, true)
 		s.put("10.0.0.1", 20000, "1")
 		synctest.Wait()
@@ -204,7 +206,7 @@ func TestWhoHasBeenAskedInVainIsSettledAndAskedAgainMoreAndMoreRarely(t *testing
 
 func TestWhoJoinsIsAskedAtOnceWhileTheOthersAreLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, known := newStore(t, Config{}), map[string]*Provider{}
+		s, known := newStore(t, config{}), map[string]*Provider{}
 		s.serves["1"] = []string{"org.a.Greeter"}
 		s.answers("10.0.0.1", 0, true)
 		s.put("10.0.0.1", 20000, "1")
@@ -219,7 +221,7 @@ func TestWhoJoinsIsAskedAtOnceWhileTheOthersAreLeftAlone(t *testing.T) {
 
 func TestNobodyIsAskedForARevisionThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStore(t, Config{})
+		s := newStore(t, config{})
 		s.answers("10.0.0.1", 0, true)
 		s.put("10.0.0.1", 20000, "1")
 		s.put("10.0.0.2", 20000, "2")
@@ -235,10 +237,10 @@ func TestNobodyIsAskedForARevisionThatIsGone(t *testing.T) {
 
 func TestWhatPanicsOverMetadataIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, known := newStore(t, Config{}), map[string]*Provider{}
+		s, known := newStore(t, config{}), map[string]*Provider{}
 		s.serves["1"] = []string{"org.a.Greeter"}
-		ask, times := s.app.discovery.cfg.Metadata, 0
-		s.app.discovery.cfg.Metadata = func(app, revision string, i registry.ServiceInstance) (*info.MetadataInfo, error) {
+		ask, times := s.app.discovery.metadata, 0
+		s.app.discovery.metadata = func(app, revision string, i registry.ServiceInstance) (*info.MetadataInfo, error) {
 			if times++; times < 3 {
 				panic("no such protocol")
 			}
@@ -253,7 +255,7 @@ func TestWhatPanicsOverMetadataIsAskedAgain(t *testing.T) {
 
 func TestTheLastInstancesAreKeptWhereThatIsWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, known := newStore(t, Config{KeepLast: true}), map[string]*Provider{}
+		s, known := newStore(t, config{Config: extension.Config{KeepLast: true}}), map[string]*Provider{}
 		s.serves["1"] = []string{"org.a.Greeter"}
 		s.put("10.0.0.1", 20000, "1")
 		s.put("10.0.0.2", 20000, "1")
@@ -268,7 +270,7 @@ func TestTheLastInstancesAreKeptWhereThatIsWanted(t *testing.T) {
 // A process with two protocols registers two instances, each of which names both.
 func TestAnEndpointThatIsAnInstanceOfItsOwnIsServedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, known := newStore(t, Config{}), map[string]*Provider{}
+		s, known := newStore(t, config{}), map[string]*Provider{}
 		s.serves["1"] = []string{"org.a.Greeter"}
 		both := []registry.Endpoint{{Protocol: "tri", Port: 20000}, {Protocol: "dubbo", Port: 20001}}
 		s.put("10.0.0.1", 20001, "1", both...)
@@ -285,7 +287,7 @@ func TestAnEndpointThatIsAnInstanceOfItsOwnIsServedOnce(t *testing.T) {
 // them is to stay.
 func TestNothingIsKeptOfInstancesThatHaveGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStore(t, Config{})
+		s := newStore(t, config{})
 		s.serves["1"] = []string{"org.a.Greeter"}
 		both := []registry.Endpoint{{Protocol: "tri", Port: 20000}, {Protocol: "dubbo", Port: 20001}}
 		for n := range 3 {
@@ -308,7 +310,7 @@ func TestNothingIsKeptOfInstancesThatHaveGone(t *testing.T) {
 
 func TestALaterReaderIsToldAllThatServes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStore(t, Config{})
+		s := newStore(t, config{})
 		s.serves["1"] = []string{"org.a.Greeter"}
 		s.put("10.0.0.1", 20000, "1")
 		synctest.Wait()

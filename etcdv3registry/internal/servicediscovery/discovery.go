@@ -8,8 +8,6 @@
 package servicediscovery
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -19,56 +17,38 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 )
 
-// Config is what a Discovery needs.
-type Config struct {
-	Cluster cluster.Config
-	Root    string        // what every key begins with: "/services", "/tenant/services"
-	Timeout time.Duration // how long a call of the framework waits for etcd
-	Check   bool          // an etcd that is away is an error, instead of going on without
-	// KeepLast has a listener keep the last instances of an application when all
-	// of them are gone, until there are some again.
-	KeepLast   bool
-	CacheFile  string // path; empty: there is none
-	SaveAtOnce bool   // the cache file is saved with every change
-	// Metadata asks for what an instance serves: of a revision, of an application.
-	// It is called from several goroutines, and may take seconds.
-	Metadata func(application, revision string, instance registry.ServiceInstance) (*info.MetadataInfo, error)
-}
+// Metadata asks for what an instance serves: of a revision, of an application. It is
+// called from several goroutines, and may take seconds.
+type Metadata func(application, revision string, instance registry.ServiceInstance) (*info.MetadataInfo, error)
 
 // Discovery is a registry.ServiceDiscovery. The framework makes one for every
 // reference and destroys none: it costs nothing until it is used, and what costs
 // is shared. Its methods may be called from any goroutine.
 type Discovery struct {
-	cfg           Config
-	user          *cluster.User
-	registrations *desired.Registrations
-	asking        sync.WaitGroup // for metadata
-	slots         chan struct{}  // has a value for each instance that is being asked
-	patience      Patience
+	user     *extension.User
+	metadata Metadata
+	asking   sync.WaitGroup // for metadata
+	slots    chan struct{}  // has a value for each instance that is being asked
+	patience Patience
 
-	mu        sync.Mutex // guards what follows
-	destroyed bool
+	mu        sync.Mutex           // guards what follows
 	snapshots map[string]*snapshot // by application
 	listening map[registry.ServiceInstancesChangedListener]*listening
 	followed  map[string]*application // by name: those that have a feed
-	cache     *cache                  // nil: there is none, or it has not been used yet
 	deaf      func()                  // ends what hearLocked began; nil: nobody listens
 }
 
 var _ registry.ServiceDiscovery = (*Discovery)(nil)
 
 // New returns a Discovery. It does no I/O.
-func New(cfg Config) *Discovery {
+func New(cfg extension.Config, metadata Metadata) *Discovery {
 	cluster.AnnounceInstance(cfg.Cluster)
-	user := cluster.NewUser(cfg.Cluster)
 	return &Discovery{
-		cfg:  cfg,
-		user: user,
-		registrations: desired.NewRegistrations(desired.RegistrationsConfig{
-			Use: user.Desired, Timeout: cfg.Timeout, Check: cfg.Check, Endpoints: cfg.Cluster.Endpoints, Closed: cluster.ErrClosed,
-		}),
+		user:      extension.NewUser(cfg, cfg.Timeout, extension.ErrClosed),
+		metadata:  metadata,
 		snapshots: map[string]*snapshot{},
 		listening: map[registry.ServiceInstancesChangedListener]*listening{},
 		followed:  map[string]*application{},
@@ -78,7 +58,7 @@ func New(cfg Config) *Discovery {
 
 // String names it in a log.
 func (d *Discovery) String() string {
-	return fmt.Sprintf("etcdv3 service discovery at %v", d.cfg.Cluster.Endpoints)
+	return fmt.Sprintf("etcdv3 service discovery at %v", d.user.Cluster.Endpoints)
 }
 
 // Register puts the instance's key into etcd, and keeps it there until
@@ -94,22 +74,16 @@ func (d *Discovery) String() string {
 // is not to be seen before its mappings and its metadata. What becomes of them is
 // an error as it would have been one of theirs.
 func (d *Discovery) Register(instance registry.ServiceInstance) error {
-	if err := d.register(instance); err != nil {
-		return fmt.Errorf("etcdv3 service discovery: register %s: %w", describe(instance), err)
-	}
-	return nil
+	return failed("register", instance, d.register(instance))
 }
 
 // Update is Register.
 func (d *Discovery) Update(instance registry.ServiceInstance) error {
-	if err := d.register(instance); err != nil {
-		return fmt.Errorf("etcdv3 service discovery: update %s: %w", describe(instance), err)
-	}
-	return nil
+	return failed("update", instance, d.register(instance))
 }
 
 func (d *Discovery) register(instance registry.ServiceInstance) error {
-	key, err := keyOf(d.cfg.Root, instance)
+	key, err := keyOf(d.user.Root, instance)
 	if err != nil {
 		return err
 	}
@@ -120,21 +94,26 @@ func (d *Discovery) register(instance registry.ServiceInstance) error {
 	if err = c.PrepareInstance(); err != nil {
 		return err
 	}
-	return d.registrations.Register(desired.Registration{Slot: key.Name, Key: key, Name: describe(instance)})
+	return d.user.Registrations.Register(desired.Registration{Slot: key.Name, Key: key, Name: describe(instance)})
 }
 
 // Unregister deletes the instance's key. An instance that is not registered is
 // ignored. It waits for etcd as Register does; if etcd is away the key is
 // deleted when it is back, or goes with the lease.
 func (d *Discovery) Unregister(instance registry.ServiceInstance) error {
-	name, err := nameOf(d.cfg.Root, instance)
+	name, err := nameOf(d.user.Root, instance)
 	if err == nil {
-		err = d.registrations.Unregister(desired.Registration{Slot: name, Key: desired.Key{Name: name}, Name: describe(instance)})
+		err = d.user.Registrations.Unregister(desired.Registration{Slot: name, Key: desired.Key{Name: name}, Name: describe(instance)})
 	}
-	if err != nil {
-		return fmt.Errorf("etcdv3 service discovery: unregister %s: %w", describe(instance), err)
+	return failed("unregister", instance, err)
+}
+
+// failed says what has failed; nil: nothing has.
+func failed(what string, instance registry.ServiceInstance, err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("etcdv3 service discovery: %s %s: %w", what, describe(instance), err)
 }
 
 // Destroy ends the listeners and deletes what this Discovery registered. The
@@ -143,18 +122,15 @@ func (d *Discovery) Unregister(instance registry.ServiceInstance) error {
 // are being asked for metadata, which the framework gives some seconds. Calling it
 // again does nothing.
 func (d *Discovery) Destroy() error {
-	d.mu.Lock()
-	if d.destroyed {
-		d.mu.Unlock()
+	if !d.user.End() {
 		return nil
 	}
-	d.destroyed = true
+	d.mu.Lock()
 	for _, a := range d.snapshots {
 		a.endLocked()
 	}
-	listening, followed := d.listening, d.followed
+	listening, followed, deaf := d.listening, d.followed, d.deaf
 	d.snapshots, d.listening, d.followed = nil, nil, nil
-	cache, deaf := d.cache, d.deaf
 	d.mu.Unlock()
 
 	if deaf != nil {
@@ -167,10 +143,7 @@ func (d *Discovery) Destroy() error {
 		a.close()
 	}
 	d.asking.Wait()
-	cache.close()
-	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Timeout)
-	defer cancel()
-	if err := errors.Join(d.registrations.Close(ctx), d.user.Close(ctx)); err != nil {
+	if err := d.user.Close(); err != nil {
 		return fmt.Errorf("etcdv3 service discovery: destroy: %w", err)
 	}
 	return nil
@@ -197,7 +170,36 @@ func (d *Discovery) OnOverrides(f func()) (undo func(), err error) {
 }
 
 // Timeout is how long a call of the framework waits for etcd.
-func (d *Discovery) Timeout() time.Duration { return d.cfg.Timeout }
+func (d *Discovery) Timeout() time.Duration { return d.user.Timeout }
 
 // Patience is that of all references of this Discovery.
 func (d *Discovery) Patience() *Patience { return &d.patience }
+
+// forgiven is after how long waits in vain are forgotten.
+const forgiven = 30 * time.Second
+
+// Patience is how long a process that starts waits for what does not come: not
+// for each reference, but in all. The zero value is ready.
+type Patience struct {
+	mu    sync.Mutex // guards what follows
+	spent time.Duration
+	last  time.Time
+}
+
+// Left is how much is left of a time.
+func (p *Patience) Left(of time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.last) > forgiven {
+		p.spent = 0
+	}
+	return max(0, of-p.spent)
+}
+
+// Spend notes a wait in vain.
+func (p *Patience) Spend(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spent += d
+	p.last = time.Now()
+}

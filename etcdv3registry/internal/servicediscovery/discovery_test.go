@@ -16,32 +16,39 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 const session = 10 * time.Second
 
+// config is that of a Discovery.
+type config struct {
+	extension.Config
+	metadata Metadata
+}
+
 // discovering is a Discovery of an etcd, which is destroyed when the test ends;
 // edit changes its configuration.
-func discovering(t *testing.T, e *etcdfake.Etcd, edit func(*Config)) *Discovery {
-	cfg := Config{
+func discovering(t *testing.T, e *etcdfake.Etcd, edit func(*config)) *Discovery {
+	cfg := config{Config: extension.Config{
 		Cluster: cluster.Config{
 			Endpoints: []string{t.Name()}, Session: session, Timeout: time.Second, Retry: retry.NTimes(1, 100*time.Millisecond), Dial: e.Dial(t),
 		},
 		Root:    "/services",
 		Timeout: 2 * time.Second,
-	}
+	}}
 	if edit != nil {
 		edit(&cfg)
 	}
-	d := New(cfg)
+	d := New(cfg.Config, cfg.metadata)
 	t.Cleanup(func() { _ = d.Destroy() })
 	return d
 }
 
 // with runs a test with a Discovery, in time that passes by itself.
-func with(t *testing.T, edit func(*Config), test func(*testing.T, *etcdfake.Etcd, *Discovery)) {
+func with(t *testing.T, edit func(*config), test func(*testing.T, *etcdfake.Etcd, *Discovery)) {
 	synctest.Test(t, func(t *testing.T) {
 		e := etcdfake.New()
 		test(t, e, discovering(t, e, edit))
@@ -84,7 +91,7 @@ func TestAnInstanceIsRegisteredUntilItIsNot(t *testing.T) {
 		require.NoError(t, d.Destroy())
 		require.NoError(t, d.Destroy())
 		assert.Empty(t, e.Keys(""))
-		require.ErrorIs(t, d.Register(at("10.0.0.1")), cluster.ErrClosed)
+		require.ErrorIs(t, d.Register(at("10.0.0.1")), extension.ErrClosed)
 		require.NoError(t, d.Unregister(at("10.0.0.1")))
 	})
 }
@@ -154,7 +161,7 @@ func TestAnInstanceIsRegisteredWhenEtcdIsBack(t *testing.T) {
 		time.Sleep(session)
 		assert.Len(t, e.Keys("/services/shop/"), 1)
 	})
-	with(t, func(cfg *Config) { cfg.Check = true }, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
+	with(t, func(cfg *config) { cfg.Check = true }, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
 		e.Away(true)
 		require.ErrorContains(t, d.Register(at("10.0.0.1")), "connection refused")
 		e.Away(false)

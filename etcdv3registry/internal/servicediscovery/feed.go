@@ -7,8 +7,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 )
 
 // Change is an instance that changed since the last Take, as it is now.
@@ -37,8 +37,8 @@ func (d *Discovery) Open(name string, changed chan struct{}) (*Feed, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := d.user.Get()
-	if err != nil || d.destroyed {
-		return nil, cluster.ErrClosed
+	if err != nil {
+		return nil, extension.ErrClosed
 	}
 	a := d.followed[name]
 	if a == nil {

@@ -23,8 +23,8 @@ import (
 )
 
 // serving has instances of the revision r serve the Greeter.
-func serving(cfg *Config) {
-	cfg.Metadata = func(_, revision string, _ registry.ServiceInstance) (*info.MetadataInfo, error) {
+func serving(cfg *config) {
+	cfg.metadata = func(_, revision string, _ registry.ServiceInstance) (*info.MetadataInfo, error) {
 		if revision != "r" {
 			return nil, errors.New("it is of another revision")
 		}
@@ -151,9 +151,9 @@ func TestAnApplicationIsSettledWhenEtcdHasBeenReadOrIsKnownToBeAway(t *testing.T
 
 func TestAReaderWithoutEtcdHasWhatTheCacheFileHas(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "discovery.cache")
-	cached := func(cfg *Config) {
+	cached := func(cfg *config) {
 		serving(cfg)
-		cfg.CacheFile, cfg.SaveAtOnce = file, true
+		cfg.CachePath, cfg.SaveAtOnce = func(string) string { return file }, true
 	}
 	with(t, cached, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
 		serve(e, "10.0.0.1", "10.0.0.2")
@@ -200,8 +200,8 @@ func TestWhatEtcdRefusesToAReaderIsToldAndMendedLater(t *testing.T) {
 func TestADestroyedDiscoveryAsksNobodyForMetadata(t *testing.T) {
 	var mu sync.Mutex
 	asked := 0
-	edit := func(cfg *Config) {
-		cfg.Metadata = func(string, string, registry.ServiceInstance) (*info.MetadataInfo, error) {
+	edit := func(cfg *config) {
+		cfg.metadata = func(string, string, registry.ServiceInstance) (*info.MetadataInfo, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			asked++

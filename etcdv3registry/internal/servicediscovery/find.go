@@ -4,8 +4,6 @@ package servicediscovery
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
@@ -15,8 +13,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -26,37 +26,35 @@ import (
 // nothing in between.
 const askedFor = 10 * time.Second
 
-// snapshot is what was returned of an application, for the listeners that follow.
+// snapshot is what was returned of an application, for the listeners that follow. It
+// is guarded by Discovery.mu.
 type snapshot struct {
-	// mixed is set when what was returned differs, or is not out of etcd, or has
-	// to be told again anyhow.
-	mixed atomic.Bool
-	count atomic.Int64 // instances that were returned last
-
-	// What follows is guarded by Discovery.mu.
-	view   *view // nil: it is not watched any more
+	feed   *listener.Feed // has the application watched for a while; nil: it is not any more
 	expire *time.Timer
 
-	mu     sync.Mutex // guards what is in the view, and what follows
-	served int64      // the revision of all that was returned; 0: nothing was yet
+	// mixed is set when what was returned differs, or is not out of etcd, or has to be
+	// told again anyhow.
+	mixed  bool
+	served int64 // the revision of all that was returned; 0: nothing was yet
+	count  int   // instances that were returned last
 }
 
-// endLocked ends the watch. Whoever has the view goes on with what it has.
+// endLocked ends the watch.
 func (a *snapshot) endLocked() {
-	a.mixed.Store(true)
-	if a.view != nil {
+	a.mixed = true
+	if a.feed != nil {
 		a.expire.Stop()
-		a.view.feed.Close()
-		a.view = nil
+		a.feed.Close()
+		a.feed = nil
 	}
 }
 
 // isCurrent reports whether all that was returned is what there was in the
 // revision.
-func (a *snapshot) isCurrent(revision int64) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return !a.mixed.Load() && a.served == revision
+func (d *Discovery) isCurrent(a *snapshot, revision int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !a.mixed && a.served == revision
 }
 
 // GetInstances returns the instances of an application that are in etcd,
@@ -69,50 +67,38 @@ func (a *snapshot) isCurrent(revision int64) bool {
 func (d *Discovery) GetInstances(application string) []registry.ServiceInstance {
 	c, a, v := d.ask(application)
 	if a == nil {
-		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.cfg.Cluster.Endpoints, application, cluster.ErrClosed)
+		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.user.Cluster.Endpoints, application, extension.ErrClosed)
 		return []registry.ServiceInstance{}
 	}
-	ctx, cancel := c.Waiting(d.cfg.Timeout)
+	defer v.feed.Close()
+	ctx, cancel := c.Waiting(d.user.Timeout)
 	defer cancel()
 	late := v.feed.Revision() > 0 // it was read some time ago, and may be behind etcd
 	if err := v.feed.Ready(ctx); err != nil {
-		return a.returns(copiesOf(d.without(application, err)))
+		return d.returns(a, 0, copiesOf(d.without(application, err)))
 	}
-	instances, revision, keys := a.read(v)
+	revision := v.feed.Revision()
+	v.update()
 	if late {
-		if newer, err := d.newer(ctx, c, application, revision, keys); err != nil {
-			logger.Warnf("[etcdv3] instances of %s may have changed since etcd at %v was heard of last: %v", application, d.cfg.Cluster.Endpoints, err)
+		if newer, err := d.newer(ctx, c, application, revision, len(v.all)+len(v.others)); err != nil {
+			logger.Warnf("[etcdv3] instances of %s may have changed since etcd at %v was heard of last: %v", application, d.user.Cluster.Endpoints, err)
 		} else if newer != nil {
-			return a.returns(newer)
+			return d.returns(a, 0, newer)
 		}
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.served != 0 && a.served != revision {
-		a.mixed.Store(true)
+	if len(v.all) > 0 || !d.user.KeepLast { // a listener may keep the last ones, and the file with it
+		d.save(application, v)
 	}
-	a.served = revision
-	a.count.Store(int64(len(instances)))
-	if len(instances) > 0 || !d.cfg.KeepLast { // a listener may keep the last ones, and the file with it
-		d.opened().save(application, v)
-	}
-	return instances
+	return d.returns(a, revision, copiesOf(v.all))
 }
 
-// read brings the view up to date, and returns what is in it, as new as the
-// revision or newer, and the number of its keys.
-func (a *snapshot) read(v *view) (instances []registry.ServiceInstance, revision int64, keys int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	revision = v.feed.Revision()
-	v.update()
-	return copiesOf(v.all), revision, len(v.all) + len(v.others)
-}
-
-// returns returns instances that are not those of the view.
-func (a *snapshot) returns(instances []registry.ServiceInstance) []registry.ServiceInstance {
-	a.mixed.Store(true)
-	a.count.Store(int64(len(instances)))
+// returns notes what is returned, as there was in a revision or later; 0: it is not
+// what a listener hears of.
+func (d *Discovery) returns(a *snapshot, revision int64, instances []registry.ServiceInstance) []registry.ServiceInstance {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a.mixed = a.mixed || revision == 0 || a.served != 0 && a.served != revision
+	a.served, a.count = revision, len(instances)
 	return instances
 }
 
@@ -144,25 +130,25 @@ func (d *Discovery) newer(ctx context.Context, c *cluster.Cluster, application s
 // with err: those that the cache file has, or none.
 func (d *Discovery) without(application string, err error) map[string]*seen {
 	if !retry.CanPass(err) {
-		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.cfg.Cluster.Endpoints, application, err)
+		logger.Errorf("[etcdv3] cannot ask etcd at %v for the instances of %s: %v", d.user.Cluster.Endpoints, application, err)
 		return nil
 	}
-	all, ok := d.opened().load(application)
+	all, ok := d.load(application)
 	if !ok {
 		logger.Warnf("[etcdv3] there are no instances of %s yet: etcd at %v has not answered, they follow when it does: %v",
-			application, d.cfg.Cluster.Endpoints, err)
+			application, d.user.Cluster.Endpoints, err)
 	}
 	return all
 }
 
-// ask returns what was returned of an application, and a view that is kept up to
-// date for a while, and notes that there may be a listener that has to hear of
+// ask returns what was returned of an application, and a view of it, has it watched
+// for a while, and notes that there may be a listener that has to hear of
 // overrides. After Destroy it returns nothing.
 func (d *Discovery) ask(application string) (*cluster.Cluster, *snapshot, *view) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := d.user.Get()
-	if err != nil || d.destroyed {
+	if err != nil {
 		return nil, nil, nil
 	}
 	d.hearLocked(c)
@@ -171,21 +157,21 @@ func (d *Discovery) ask(application string) (*cluster.Cluster, *snapshot, *view)
 		a = &snapshot{}
 		d.snapshots[application] = a
 	}
-	if during := d.cfg.Timeout + askedFor; a.view != nil {
+	if during := d.user.Timeout + askedFor; a.feed != nil {
 		a.expire.Reset(during)
 	} else {
-		a.view = newView(c.Watches, d.prefix(application))
+		a.feed = c.Watches.Open(d.prefix(application))
 		a.expire = time.AfterFunc(during, func() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			a.endLocked()
 		})
 	}
-	return c, a, a.view
+	return c, a, newView(c.Watches, d.prefix(application))
 }
 
 func (d *Discovery) prefix(application string) string {
-	return layout.InstancePrefix(d.cfg.Root, application)
+	return layout.InstancePrefix(d.user.Root, application)
 }
 
 // GetServices returns the names of all applications that have an instance in
@@ -193,13 +179,13 @@ func (d *Discovery) prefix(application string) string {
 // is away it returns those that this process has registered.
 func (d *Discovery) GetServices() *gxset.HashSet {
 	names := gxset.NewSet()
-	for _, name := range d.registrations.Slots() {
+	for _, name := range d.user.Registrations.Slots() {
 		application, _ := layout.SplitInstance(name)
 		names.Add(application)
 	}
 	keys, err := d.keys()
 	if err != nil {
-		logger.Warnf("[etcdv3] cannot list the applications in etcd at %v: %v%s", d.cfg.Cluster.Endpoints, err, rights.ToPrefix(rights.Read, d.cfg.Root+"/", err))
+		logger.Warnf("[etcdv3] cannot list the applications in etcd at %v: %v%s", d.user.Cluster.Endpoints, err, rights.ToPrefix(rights.Read, d.user.Root+"/", err))
 		return names
 	}
 	names = gxset.NewSet()
@@ -216,15 +202,11 @@ func (d *Discovery) keys() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := c.Waiting(d.cfg.Timeout)
+	ctx, cancel := c.Waiting(d.user.Timeout)
 	defer cancel()
 	var keys []string
-	err = retry.Do(ctx, d.cfg.Cluster.Retry, func(ctx context.Context) error {
-		client, err := c.Client(ctx)
-		if err != nil {
-			return err
-		}
-		response, err := client.Get(ctx, d.cfg.Root+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	err = c.Ask(ctx, d.user.Cluster.Retry, func(ctx context.Context, client *clientv3.Client) error {
+		response, err := client.Get(ctx, d.user.Root+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
 		if err != nil {
 			return err
 		}

@@ -15,20 +15,20 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
 )
 
 // The framework has applied the overrides of before to what GetInstances
 // returned, and listens only a moment later.
 func TestWhoHasAskedIsToldAgainAfterAnOverride(t *testing.T) {
-	d := New(Config{})
+	d := New(extension.Config{}, nil)
 	a := &snapshot{served: 7}
 	d.snapshots["greeter"] = a
-	assert.True(t, a.isCurrent(7))
+	assert.True(t, d.isCurrent(a, 7))
 	d.tellAgain()
-	assert.False(t, a.isCurrent(7))
+	assert.False(t, d.isCurrent(a, 7))
 }
 
 const key = "/services/shop/"
@@ -140,7 +140,7 @@ func TestAnApplicationThatWasAskedForIsWatchedUntilSomebodyCouldListen(t *testin
 
 func TestInstancesWithoutEtcdAreThoseOfTheCacheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "discovery.cache")
-	cached := func(cfg *Config) { cfg.CacheFile, cfg.SaveAtOnce = file, true }
+	cached := func(cfg *config) { cfg.CachePath, cfg.SaveAtOnce = func(string) string { return file }, true }
 	with(t, cached, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
 		put(e, "10.0.0.1", "10.0.0.2")
 		d.GetInstances("shop")
@@ -176,7 +176,7 @@ func TestInstancesWithoutEtcdAreThoseOfTheCacheFile(t *testing.T) {
 
 func TestWhereThereWereNoInstancesNothingRunsOnCachedOnes(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "discovery.cache")
-	cached := func(cfg *Config) { cfg.CacheFile, cfg.SaveAtOnce = file, true }
+	cached := func(cfg *config) { cfg.CachePath, cfg.SaveAtOnce = func(string) string { return file }, true }
 	with(t, cached, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
 		assert.Empty(t, d.GetInstances("shop"))
 		require.NoError(t, d.Destroy())
@@ -256,11 +256,11 @@ func TestInstancesInPages(t *testing.T) {
 func TestADiscoveryThatIsDestroyedSaysSo(t *testing.T) {
 	with(t, nil, func(t *testing.T, _ *etcdfake.Etcd, d *Discovery) {
 		require.NoError(t, d.Destroy())
-		require.ErrorIs(t, d.AddListener(newFollower("shop")), cluster.ErrClosed)
+		require.ErrorIs(t, d.AddListener(newFollower("shop")), extension.ErrClosed)
 		_, err := d.Open("shop", make(chan struct{}, 1))
-		require.ErrorIs(t, err, cluster.ErrClosed)
+		require.ErrorIs(t, err, extension.ErrClosed)
 		_, err = d.OnOverrides(func() {})
-		require.ErrorIs(t, err, cluster.ErrClosed)
+		require.ErrorIs(t, err, extension.ErrClosed)
 		log := logtest.Record(t)
 		assert.Empty(t, d.GetInstances("shop"))
 		assert.Len(t, log.Lines("it has been closed"), 1)

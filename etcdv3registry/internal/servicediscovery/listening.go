@@ -3,6 +3,7 @@
 package servicediscovery
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 )
 
 // listening is one listener, to the applications that it names.
@@ -55,8 +57,8 @@ func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) erro
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := d.user.Get()
-	if err != nil || d.destroyed {
-		return fmt.Errorf("etcdv3 service discovery: listen: %w", cluster.ErrClosed)
+	if err != nil {
+		return fmt.Errorf("etcdv3 service discovery: listen: %w", extension.ErrClosed)
 	}
 	d.hearLocked(c)
 	known := d.listening[l]
@@ -71,7 +73,7 @@ func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) erro
 				Name: nameInLog(application), Update: h.update, Again: h.again, Retry: againAfter(),
 			})
 			if h.snapshot != nil {
-				h.known = int(h.snapshot.count.Load())
+				h.known = h.snapshot.count
 			}
 			known.applications[application] = h
 			h.Start(0)
@@ -94,7 +96,7 @@ func (d *Discovery) tellAgain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, a := range d.snapshots {
-		a.mixed.Store(true)
+		a.mixed = true
 	}
 	for _, l := range d.listening {
 		for _, h := range l.applications {
@@ -147,16 +149,16 @@ func (l *listening) close() {
 func (h *hearing) update() {
 	_, changed := h.view.update()
 	if !h.Delivered() {
-		changed = h.snapshot == nil || !h.snapshot.isCurrent(h.view.feed.Revision()) || h.asks() // asked for after the view is up to date
+		changed = h.snapshot == nil || !h.discovery.isCurrent(h.snapshot, h.view.feed.Revision()) || h.asks() // asked for after the view is up to date
 	}
 	switch {
 	case !changed:
-	case h.discovery.cfg.KeepLast && len(h.view.all) == 0 && h.known > 0:
+	case h.discovery.user.KeepLast && len(h.view.all) == 0 && h.known > 0:
 		logger.Warnf("[etcdv3] all instances of %s are gone from etcd: the last %d are kept (enable-empty-protection)", h.application, h.known)
 	default:
 		h.known = len(h.view.all)
 		h.tell()
-		h.discovery.opened().save(h.application, h.view)
+		h.discovery.save(h.application, h.view)
 	}
 }
 
@@ -197,4 +199,18 @@ func (l *listening) asks() bool {
 func lacksMetadata(i registry.ServiceInstance) bool {
 	revision := i.GetMetadata()[constant.ExportedServicesRevisionPropertyName]
 	return revision != "" && revision != noRevision && i.GetServiceMetadata() == nil
+}
+
+// What the framework makes of an address, clients and connections, is shared by
+// the whole process, and not made for two who begin at the same moment: one closes
+// what the other is just opening. So these are of the process, too.
+var (
+	exchanges    delivery.Turns // who asks for metadata, by the address that is asked
+	applications delivery.Turns // who tells of instances, by application
+)
+
+// Turn waits until nobody else in this process is being told of the instances of
+// these applications, and returns what ends that; ok is false if ctx ended first.
+func Turn(ctx context.Context, names ...string) (release func(), ok bool) {
+	return applications.Take(ctx, names...)
 }

@@ -201,7 +201,7 @@ func TestAListenerMayEndItselfOrAllFromInsideAnEvent(t *testing.T) {
 }
 
 func TestAListenerKeepsTheLastInstancesWhereThatIsWanted(t *testing.T) {
-	with(t, func(cfg *Config) { cfg.KeepLast = true }, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
+	with(t, func(cfg *config) { cfg.KeepLast = true }, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
 		log := logtest.Record(t)
 		put(e, "10.0.0.1", "10.0.0.2")
 		f := newFollower("shop")
@@ -218,7 +218,9 @@ func TestAListenerKeepsTheLastInstancesWhereThatIsWanted(t *testing.T) {
 // A process that starts without etcd has what is kept.
 func TestWhatIsKeptStaysInTheCacheFileWhoeverAsks(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "discovery.cache")
-	kept := func(cfg *Config) { cfg.KeepLast, cfg.CacheFile, cfg.SaveAtOnce = true, file, true }
+	kept := func(cfg *config) {
+		cfg.KeepLast, cfg.CachePath, cfg.SaveAtOnce = true, func(string) string { return file }, true
+	}
 	with(t, kept, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
 		put(e, "10.0.0.1")
 		f := newFollower("shop")

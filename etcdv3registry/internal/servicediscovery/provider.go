@@ -3,6 +3,7 @@
 package servicediscovery
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 
@@ -120,4 +121,28 @@ func startedAt(timestamp int64, u *common.URL) *common.URL {
 	started.ReplaceParams(u.GetParams())
 	started.Location, started.PrimitiveURL = u.Location, u.PrimitiveURL
 	return started
+}
+
+// incarnation is an instance that a caller or listener may change. One that has
+// left and come back at the same address is another: a consumer that was told by
+// the provider that it closes does not call the same one for a while (dubbo-go's
+// closing-invoker-expire-time, 30 s), and would leave out the new one, too.
+type incarnation struct {
+	registry.DefaultServiceInstance
+	created int64 // revision of the key's creation; 0: unknown
+}
+
+func incarnationOf(instance *registry.DefaultServiceInstance, created int64) *incarnation {
+	i := &incarnation{DefaultServiceInstance: *instance, created: created}
+	i.Metadata = maps.Clone(instance.Metadata)
+	if i.Metadata == nil {
+		i.Metadata = map[string]string{}
+	}
+	return i
+}
+
+// ToURLs is DefaultServiceInstance.ToURLs of an instance that started when its
+// key was created.
+func (i *incarnation) ToURLs(service *info.ServiceInfo) []*common.URL {
+	return urlsOf(&i.DefaultServiceInstance, endpointsOf(&i.DefaultServiceInstance), i.created, service)
 }

@@ -156,7 +156,7 @@ func (r *revision) ask(s *seen) (a answer) {
 			a = answer{err: fmt.Errorf("the framework panicked over it: %v", p)}
 		}
 	}()
-	metadata, err := r.app.discovery.cfg.Metadata(r.app.name, r.name, incarnationOf(s.instance, s.created))
+	metadata, err := r.app.discovery.metadata(r.app.name, r.name, incarnationOf(s.instance, s.created))
 	switch {
 	case err != nil:
 		return answer{err: err}

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/extension"
 )
 
 // putIn puts an instance of an application.
@@ -25,7 +25,7 @@ func hostsIn(instances []registry.ServiceInstance) string {
 	return strings.Join(hostsOf(instances), " ")
 }
 
-func keepLast(cfg *Config) { cfg.KeepLast = true }
+func keepLast(cfg *config) { cfg.KeepLast = true }
 
 func TestListenerHearsOfWhatChangedSinceItWasReturned(t *testing.T) {
 	with(t, nil, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
@@ -83,7 +83,7 @@ func TestListenerMayRemoveItselfAndDestroyFromInsideAnEvent(t *testing.T) {
 		require.NoError(t, d.AddListener(l))
 		assert.Equal(t, []string{"a: "}, l.since())
 		assert.Empty(t, d.GetInstances("a"))
-		assert.ErrorIs(t, d.AddListener(l), cluster.ErrClosed)
+		assert.ErrorIs(t, d.AddListener(l), extension.ErrClosed)
 	})
 }
 

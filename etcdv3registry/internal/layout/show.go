@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package redact makes keys fit for the log.
-package redact
+package layout
 
 import (
 	"strings"
@@ -9,9 +8,9 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
-// Key returns what may be shown of a key whose last part is an encoded URL:
+// Show returns what may be shown of a key whose last part is an encoded URL:
 // neither its credentials nor its parameters, which may hold a token.
-func Key(key string) string {
+func Show(key string) string {
 	key, _, hidden := strings.Cut(key, "%3F")
 	if at := strings.LastIndex(key, "%40"); at >= 0 {
 		slash := strings.LastIndex(key[:at], "/")

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package redact_test
+package layout
 
 import (
 	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/redact"
 )
 
 func TestKeyShowsNeitherCredentialsNorParameters(t *testing.T) {
@@ -19,6 +17,6 @@ func TestKeyShowsNeitherCredentialsNorParameters(t *testing.T) {
 		"tri://me:s3cret@10.0.0.1:20000/x?a=b":                "***%4010.0.0.1%3A20000%2Fx...",
 		"tri://me:s3@cret@10.0.0.1:20000/x":                   "***%4010.0.0.1%3A20000%2Fx",
 	} {
-		assert.Equal(t, prefix+want, redact.Key(prefix+url.QueryEscape(raw)))
+		assert.Equal(t, prefix+want, Show(prefix+url.QueryEscape(raw)))
 	}
 }
