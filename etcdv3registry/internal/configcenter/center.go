@@ -34,6 +34,7 @@ type Center struct {
 	parser    parser.ConfigurationParser
 	listeners map[listenerID]*subscription
 	calls     map[config_center.ConfigurationListener]*calls
+	settling  map[string]*settler
 	started   map[string]string // what GetProperties returned, by key, until somebody listens to it
 	overrides overrides
 }
@@ -49,6 +50,7 @@ func New(cfg extension.Config) *Center {
 		listeners: map[listenerID]*subscription{},
 		calls:     map[config_center.ConfigurationListener]*calls{},
 		started:   map[string]string{},
+		settling:  map[string]*settler{},
 	}
 }
 
@@ -105,8 +107,11 @@ func (c *Center) GetRule(key string, opts ...config_center.Option) (string, erro
 	value, err := c.read(path, min(c.user.Timeout, maxRuleWait))
 	if err != nil && retry.CanPass(err) {
 		if known, ok := c.known(path); ok {
-			return known, nil
+			value, err = known, nil
 		}
+	}
+	if err == nil {
+		c.hasRead(path, value)
 	}
 	return value, err
 }

@@ -3,6 +3,7 @@
 package configcenter
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,16 +46,28 @@ const (
 func group(name string) config_center.Option { return config_center.WithGroup(name) }
 
 // heard is a listener, and what it was told.
-type heard struct{ events []string }
+type heard struct {
+	mu     sync.Mutex // guards events
+	events []string
+}
 
 func (l *heard) Process(e *config_center.ConfigChangeEvent) {
 	value, _ := e.Value.(string)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.events = append(l.events, e.ConfigType.String()+" "+e.Key+" "+value)
 }
 
 func (l *heard) since() []string {
 	time.Sleep(time.Second) // changes are collected for a moment
+	return l.take()
+}
+
+// take is since for those who have waited.
+func (l *heard) take() []string {
 	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	events := l.events
 	l.events = nil
 	return events

@@ -25,8 +25,8 @@ type listenerID struct {
 
 // AddListener has the listener told what there is, and every change of it, until
 // RemoveListener: as an addition, an update or a deletion, in order, one call at a
-// time, whichever keys it listens to. Changes that follow each other quicker than the listener returns are
-// told as one. Adding it again does nothing.
+// time, whichever keys it listens to. Changes that follow each other quicker than
+// the listener returns are told as one. Adding it again does nothing.
 //
 // What is there already is told as an addition, as some of the framework's
 // listeners do not ask for it. Only the configuration that GetProperties has
@@ -63,6 +63,9 @@ func (c *Center) add(id listenerID, key, group string) error {
 	c.listeners[id] = s
 	c.reads.begin()() // GetRule follows
 	s.Start(c.reads.wait, s.tell)
+	if isRule(key) {
+		c.settle(s)
+	}
 	return nil
 }
 
@@ -135,15 +138,19 @@ type subscription struct {
 	key, group string // as the listener knows it
 	listener   config_center.ConfigurationListener
 	calls      *calls // of the listener, which may listen to several keys
-	delivered  string // last; belongs to the follower's goroutine
+
+	// What follows belongs to the follower's goroutine.
+	last      follower.State
+	delivered string // to the listener, last
 }
 
 func (s *subscription) tell(state follower.State) {
 	before, now := s.delivered, s.center.valueIn(s.Key(), state)
-	if now == before {
+	again := state == s.last
+	s.last, s.delivered = state, now
+	if now == before && !(again && s.center.hasElse(s.Key(), now)) {
 		return
 	}
-	s.delivered = now
 	action := remoting.EventTypeUpdate
 	switch {
 	case now == "":
@@ -153,6 +160,10 @@ func (s *subscription) tell(state follower.State) {
 	}
 	s.calls.Lock()
 	defer s.calls.Unlock()
+	if again {
+		s.listener.Process(&config_center.ConfigChangeEvent{Key: s.key, Value: now, ConfigType: action})
+		return
+	}
 	metrics.Publish(metricsConfigCenter.NewIncMetricEvent(s.key, s.group, action, "etcdv3"))
 	s.listener.Process(&config_center.ConfigChangeEvent{Key: s.key, Value: now, ConfigType: action})
 	if strings.HasSuffix(s.key, constant.ConfiguratorSuffix) {

@@ -37,7 +37,7 @@ type Follower struct {
 // returns at once.
 func Open(watches *listener.Hub, prefix, key string) *Follower {
 	f := &Follower{key: key, feed: watches.Open(prefix)}
-	f.worker = delivery.NewWorker(f.feed, delivery.Reader{Name: key, Update: f.update})
+	f.worker = delivery.NewWorker(f.feed, delivery.Reader{Name: key, Update: f.update, Again: func() { f.tell(f.State()) }})
 	return f
 }
 
@@ -84,6 +84,10 @@ func (f *Follower) update() {
 		f.tell(state)
 	}
 }
+
+// Again calls tell once more with what it was called with last, in the background,
+// if it was.
+func (f *Follower) Again() { f.worker.Again() }
 
 // take brings the state up to date.
 func (f *Follower) take() (state State, changed bool) {
