@@ -10,6 +10,7 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/measure"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
@@ -30,6 +31,7 @@ type skipped struct {
 }
 
 func (s *skipped) add(key string, why error) {
+	measure.Skipped()
 	what := "key " + layout.Show(key)
 	var part sane.ParametersError
 	if errors.As(why, &part) {
