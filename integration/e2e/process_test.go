@@ -225,5 +225,11 @@ func (p *process) kill() {
 }
 
 // freeze stops the process without its noticing, thaw has it go on.
-func (p *process) freeze() { require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGSTOP)) }
-func (p *process) thaw()   { require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGCONT)) }
+func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
+func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+
+func (p *process) signal(s os.Signal) {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		require.NoError(p.t, err, "%s has ended by itself with %v:\n%s", p.Name, p.cmd.ProcessState, p.tail())
+	}
+}

@@ -75,23 +75,23 @@ func readRegular(path string) (map[string]string, time.Time, error) {
 
 // save writes what this process has set, and leaves alone what is in the file
 // besides. It is called by the saver, one call at a time.
-func (f *File) save() error {
+func (f *File) save() (bytes int, err error) {
 	if !f.catchUp() {
-		return nil
+		return 0, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
-		return err
+		return 0, err
 	}
 	if err := writable(f.path); err != nil {
-		return err
+		return 0, err
 	}
 	lock := flock.New(f.path + ".lock")
 	locked, err := lock.TryLock()
 	if err != nil {
-		return fmt.Errorf("lock %s: %w", lock.Path(), err)
+		return 0, fmt.Errorf("lock %s: %w", lock.Path(), err)
 	}
 	if !locked {
-		return errBusy
+		return 0, errBusy
 	}
 	defer func() { _ = lock.Unlock() }() // the file descriptor is closed in any case
 
@@ -101,17 +101,17 @@ func (f *File) save() error {
 	now := time.Now()
 	data, err := encodeBounded(merged, now)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !f.swept {
 		f.swept = true
 		sweep(f.path)
 	}
 	if err := replace(f.path, data); err != nil {
-		return err
+		return 0, err
 	}
 	f.adopt(merged, now)
-	return nil
+	return len(data), nil
 }
 
 // encodeBounded refuses what read would refuse.

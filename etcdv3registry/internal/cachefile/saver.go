@@ -19,13 +19,19 @@ const (
 	maxRetries = 20
 	// maxClosing is how long closing waits for another process that saves.
 	maxClosing = 2 * time.Second
+	// A save costs by the size of the file, and a large fleet never stops to change:
+	// one follows another not before it has cost at most a share of the time, and
+	// written so much a second. What is not saved yet is on the way out.
+	share     = 100 // one in so many
+	perSecond = 1 << 20
+	maxRest   = 5 * time.Minute
 )
 
 // saver decides when a file is saved.
 type saver struct {
 	path   string
-	save   func() error // saves all that has changed; errBusy: not now
-	saving sync.Mutex   // held while save runs
+	save   func() (bytes int, err error) // saves all that has changed; errBusy: not now
+	saving sync.Mutex                    // held while save runs
 
 	mu        sync.Mutex
 	delay     time.Duration
@@ -35,9 +41,10 @@ type saver struct {
 	failures  int         // attempts that failed since one worked
 	retries   int         // attempts that failed since the last change
 	busySince time.Time   // of another process; zero: it is not
+	rested    time.Time   // when the last save has cost no more than it may
 }
 
-func newSaver(path string, save func() error) *saver {
+func newSaver(path string, save func() (bytes int, err error)) *saver {
 	return &saver{path: path, save: save, closed: true}
 }
 
@@ -103,8 +110,13 @@ func (s *saver) pauseLocked() time.Duration {
 	case !s.busySince.IsZero():
 		return jitter(s.delay / maxFactor)
 	default:
-		return s.delay
+		return max(s.delay, time.Until(s.rested))
 	}
+}
+
+// rest is how long after a save the next one begins at the earliest.
+func rest(took time.Duration, bytes int) time.Duration {
+	return min(maxRest, max(share*took, time.Duration(bytes)*time.Second/perSecond))
 }
 
 // jitter keeps processes from trying in step: from three quarters of d to d.
@@ -124,10 +136,12 @@ func (s *saver) attempt() error {
 	s.pending = false
 	s.mu.Unlock()
 
-	err := s.save()
+	begun := time.Now()
+	bytes, err := s.save()
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.rested = time.Now().Add(rest(time.Since(begun), bytes))
 	s.settleLocked(err)
 	return err
 }

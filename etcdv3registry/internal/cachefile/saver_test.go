@@ -16,6 +16,8 @@ import (
 type fakeDisk struct {
 	err   atomic.Pointer[error]
 	saves atomic.Int32
+	takes time.Duration   // each
+	bytes int             // of each
 	at    []time.Duration // since begun
 	begun time.Time
 }
@@ -25,10 +27,11 @@ func (d *fakeDisk) fail(err error) { d.err.Store(&err) }
 func newFakeDisk(t *testing.T, delay time.Duration) (*fakeDisk, *saver) {
 	d := &fakeDisk{begun: time.Now()}
 	d.fail(nil)
-	s := newSaver(newPath(t), func() error {
+	s := newSaver(newPath(t), func() (int, error) {
 		d.saves.Add(1)
 		d.at = append(d.at, time.Since(d.begun))
-		return *d.err.Load()
+		time.Sleep(d.takes)
+		return d.bytes, *d.err.Load()
 	})
 	s.open(delay)
 	return d, s
@@ -65,6 +68,41 @@ func TestASteadyStreamOfChangesIsSavedAllTheWhile(t *testing.T) {
 		require.InDelta(t, 20, d.saves.Load(), 2)
 		require.False(t, s.pending)
 	})
+}
+
+// A fleet that is large changes all the time.
+func TestWhatIsLargeIsSavedAsOftenAsItMayCost(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes time.Duration
+		bytes int
+		every time.Duration
+	}{
+		"small":           {time.Millisecond, 1000, DefaultDelay},
+		"slow":            {300 * time.Millisecond, 1000, 30 * time.Second},
+		"large":           {time.Millisecond, 20 << 20, 20 * time.Second},
+		"larger than any": {time.Hour / 60, 1 << 30, maxRest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, s := newFakeDisk(t, DefaultDelay)
+				d.takes, d.bytes = c.takes, c.bytes
+				for range 20 * 60 { // for twenty minutes
+					s.changed(false)
+					pass(time.Second)
+				}
+				require.Equal(t, DefaultDelay, d.at[0], "the first one is not delayed")
+				for i := range len(d.at) - 1 {
+					require.GreaterOrEqual(t, d.at[i+1]-d.at[i], c.every)
+					require.Less(t, d.at[i+1]-d.at[i], c.every+c.takes+2*time.Second)
+				}
+				before := d.saves.Load()
+				s.changed(false)
+				s.close()
+				s.flush()
+				require.Equal(t, before+1, d.saves.Load(), "on the way out it is saved at once")
+			})
+		})
+	}
 }
 
 func TestAFailedSaveIsTriedAgainEveryFiveSecondsAndNotForEver(t *testing.T) {
@@ -160,7 +198,7 @@ func TestAChangeWhileSavingIsSavedToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, s := newFakeDisk(t, DefaultDelay)
 		counted := s.save
-		s.save = func() error {
+		s.save = func() (int, error) {
 			if d.saves.Load() == 0 {
 				s.mu.Lock()
 				s.pending = true // as changed does
