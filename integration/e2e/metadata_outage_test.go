@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -17,9 +18,20 @@ import (
 const givenUp = 8 * time.Second
 
 // stillness notes what is under /services/, while nothing is to happen there, and
-// returns what checks that.
-func stillness(t *testing.T, etcd *etcdtest.Server) func() {
+// returns what checks that. The providers, which are registered, are waited for: one
+// that is stopped before it has heard of that registers again.
+func stillness(t *testing.T, etcd *etcdtest.Server, providers ...*process) func() {
 	t.Helper()
+	for _, p := range providers {
+		eventually(t, func() string { return p.Name + " does not hear that it is registered" }, func() bool {
+			for stack := range p.stacks() {
+				if strings.Contains(stack, "desired.(*Registrations).Register") {
+					return false
+				}
+			}
+			return true
+		})
+	}
 	changed := func() map[string]int64 {
 		t.Helper()
 		response := testkit.List(t, etcd.Client(), "/services/")
@@ -44,7 +56,7 @@ func TestProviderThatStandsStillWhileItsConsumerStartsIsCalledWhenItGoesOn(t *te
 			etcd := etcdtest.Start(t)
 			a := start(t, application(provider(t, etcd, "a", long, services...)))
 			awaitInstances(t, etcd, "a", 1)
-			nothingHappens := stillness(t, etcd)
+			nothingHappens := stillness(t, etcd, a)
 			a.freeze()
 			c := start(t, application(consumer(etcd, long, services...)))
 			time.Sleep(givenUp)
@@ -76,7 +88,7 @@ func TestProviderThatStandsStillIsNoHarmToTheOthers(t *testing.T) {
 			eventually(t, func() string { return "they are not registered" }, func() bool {
 				return len(instances(t, etcd, "a"))+len(instances(t, etcd, "still")) == 2
 			})
-			nothingHappens := stillness(t, etcd)
+			nothingHappens := stillness(t, etcd, a, b)
 			b.freeze()
 			c := start(t, application(consumer(etcd, long)))
 			awaitView(t, c, of([]service{greet}, a))
@@ -105,8 +117,8 @@ func TestProviderOfANewRevisionThatStandsStillIsCalledWhenItGoesOn(t *testing.T)
 	c.freeze()
 	newer := start(t, serving(instance(t, etcd, "newer", "a", long), greet, other))
 	awaitInstances(t, etcd, "a", 2)
+	nothingHappens := stillness(t, etcd, a, newer)
 	newer.freeze()
-	nothingHappens := stillness(t, etcd)
 	c.thaw()
 	time.Sleep(givenUp)
 	requireView(t, c, of([]service{greet}, a))

@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,13 +177,16 @@ func TestConsumerStartedWhileEtcdIsAwayCallsWhomItKnew(t *testing.T) {
 		return false
 	})
 
+	before := awaitKeys(t, etcd, consumersOf(greet), 1)[0]
 	etcd.Kill()
 	c.kill()
 	c = start(t, calling)
 	awaitCalls(t, c, greet, a, b)
 	requireNoFailure(t, c)
 	etcd.Start()
-	awaitKeys(t, etcd, consumersOf(greet), 1)
+	eventually(t, func() string { return "the consumer is not registered" }, func() bool { // beside what it was before
+		return slices.ContainsFunc(keys(t, etcd, consumersOf(greet)), func(k key) bool { return k.lease != before.lease })
+	})
 	late := start(t, provider(t, etcd, "late", long))
 	awaitCalls(t, c, greet, a, b, late)
 	requireNoFailure(t, c)
