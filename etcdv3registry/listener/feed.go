@@ -29,9 +29,9 @@ type Change struct {
 }
 
 func (m mirrored) changeOf(kv *mvccpb.KeyValue) Change {
-	c := Change{Key: string(kv.Key), Created: kv.CreateRevision, Changed: kv.ModRevision, Lease: kv.Lease, decoded: &decoded{}}
+	c := Change{Key: string(kv.Key), Created: kv.CreateRevision, Changed: kv.ModRevision, Lease: kv.Lease}
 	if !m.keysOnly {
-		c.Value = kv.Value
+		c.Value, c.decoded = kv.Value, &decoded{}
 	}
 	return c
 }
@@ -42,7 +42,7 @@ func (c Change) size() int64 { return int64(len(c.Key) + len(c.Value)) }
 // Decode returns what decode makes of the value. It is called once for a value,
 // whoever reads it, as long as the key is not changed: all readers of a prefix
 // have to pass the same function, and must not change what it returns. It is not
-// for a key that was deleted.
+// for a key that was deleted, nor for feeds of Hub.OpenKeys.
 func (c Change) Decode(decode func(key string, value []byte) any) any {
 	c.decoded.once.Do(func() { c.decoded.value = decode(c.Key, c.Value) })
 	return c.decoded.value

@@ -111,13 +111,10 @@ func withoutMethod(name string) string {
 	if !strings.Contains(name, ".") {
 		return name
 	}
-	for rule := range rules {
-		if strings.HasSuffix(name, "."+rule) {
-			return rule
+	for rest, found := name, true; found; {
+		if _, rest, found = strings.Cut(rest, "."); rules[rest] != nil || rest == constant.AccessLogFilterKey {
+			return rest
 		}
-	}
-	if strings.HasSuffix(name, "."+constant.AccessLogFilterKey) {
-		return constant.AccessLogFilterKey
 	}
 	return name
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -52,13 +53,24 @@ var notCalled = []string{constant.RegistryProtocol, constant.RegistryKey, "filte
 // hasProtocol reports whether this process can call by a protocol. One that has none
 // at all calls nobody, it only looks: to it all are the same.
 func hasProtocol(protocol string) bool {
+	if _, found := protocols.Load(protocol); found {
+		return true
+	}
 	names := extension.GetAllProtocolNames()
 	if slices.Contains(names, protocol) {
-		return !slices.Contains(notCalled, protocol)
+		called := !slices.Contains(notCalled, protocol)
+		if called {
+			protocols.Store(protocol, struct{}{})
+		}
+		return called
 	}
 	callsNobody := !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(notCalled, name) })
 	return callsNobody && protocol != constant.EmptyProtocol
 }
+
+// protocols are those that this process was found to have, which it keeps: each
+// provider that is read asks for one.
+var protocols sync.Map
 
 // IsPort reports whether a port can be connected to.
 func IsPort(port string) bool {
@@ -94,12 +106,17 @@ func isName(s string, empty bool) bool {
 // isPath reports whether a path may be that of a service.
 func isPath(path string) bool {
 	return path != "" && len(path) <= maxPath && IsPlain(path) && !strings.ContainsFunc(path, unicode.IsSpace) &&
-		!slices.Contains(strings.Split(path, "/"), "..")
+		(!strings.Contains(path, "..") || !slices.Contains(strings.Split(path, "/"), ".."))
 }
 
 // IsPlain reports whether a text is one line of UTF-8, and can be shown in a log
 // as it is.
 func IsPlain(s string) bool {
+	ascii := 0
+	for ascii < len(s) && ' ' <= s[ascii] && s[ascii] <= '~' {
+		ascii++
+	}
+	s = s[ascii:] // most have nothing else
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, isControl)
 }
 
