@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -178,6 +179,16 @@ func awaitMore(t testing.TB, c *process, s service, n int) tally {
 		return now.Answered+now.Failed >= begin.Answered+begin.Failed+n
 	})
 	return now
+}
+
+// awaitLog waits for text in the log of a process.
+func awaitLog(t testing.TB, p *process, text string) {
+	t.Helper()
+	eventually(t, func() string { return fmt.Sprintf("%s does not log %q", p.Name, text) }, func() bool {
+		log, err := os.ReadFile(p.log())
+		require.NoError(t, err)
+		return strings.Contains(string(log), text)
+	})
 }
 
 // requireNoFailure fails if a call of the consumer failed since its reset.

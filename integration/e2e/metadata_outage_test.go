@@ -5,7 +5,6 @@ package e2e_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -13,9 +12,11 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
-// givenUp is how long it takes until dubbo-go has given up asking a provider for
-// its metadata: the request has five seconds.
-const givenUp = 8 * time.Second
+// awaitVain waits until a consumer has asked in vain for the metadata of a revision.
+func awaitVain(t *testing.T, c *process) {
+	t.Helper()
+	awaitLog(t, c, "says what its revision")
+}
 
 // stillness notes what is under /services/, while nothing is to happen there, and
 // returns what checks that. The providers, which are registered, are waited for: one
@@ -59,7 +60,7 @@ func TestProviderThatStandsStillWhileItsConsumerStartsIsCalledWhenItGoesOn(t *te
 			nothingHappens := stillness(t, etcd, a)
 			a.freeze()
 			c := start(t, application(consumer(etcd, long, services...)))
-			time.Sleep(givenUp)
+			awaitVain(t, c)
 			a.thaw()
 			awaitView(t, c, of(services, a))
 			requireView(t, c, of(services, a))
@@ -120,7 +121,7 @@ func TestProviderOfANewRevisionThatStandsStillIsCalledWhenItGoesOn(t *testing.T)
 	nothingHappens := stillness(t, etcd, a, newer)
 	newer.freeze()
 	c.thaw()
-	time.Sleep(givenUp)
+	awaitVain(t, c)
 	requireView(t, c, of([]service{greet}, a))
 	newer.thaw()
 	awaitView(t, c, of([]service{greet}, a, newer))
@@ -172,7 +173,7 @@ func TestRemoteMetadataThatIsPutLateIsUsed(t *testing.T) {
 			if running {
 				parts.put(t, mappingOf, instanceOf)
 			}
-			time.Sleep(time.Second) // the metadata is asked for in vain
+			awaitVain(t, c)
 			requireView(t, c, of([]service{greet}, b))
 			parts.put(t, metadataOf)
 			awaitView(t, c, of([]service{greet}, b, late))
@@ -193,7 +194,7 @@ func TestRemoteMetadataOfTheOnlyProviderThatIsPutLateIsUsed(t *testing.T) {
 	parts.put(t, mappingOf, instanceOf)
 	c := start(t, calling)
 	awaitReady(t, c)
-	time.Sleep(time.Second) // the metadata is asked for in vain
+	awaitVain(t, c)
 	parts.put(t, metadataOf)
 	awaitView(t, c, of([]service{greet}, late))
 	requireView(t, c, of([]service{greet}, late))

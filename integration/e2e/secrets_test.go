@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -144,14 +143,4 @@ func TestNoSecretIsToldOrWritten(t *testing.T) {
 			}
 		})
 	}
-}
-
-// awaitLog waits for text in the log of a process.
-func awaitLog(t testing.TB, p *process, text string) {
-	t.Helper()
-	eventually(t, func() string { return fmt.Sprintf("%s does not log %q", p.Name, text) }, func() bool {
-		log, err := os.ReadFile(p.log())
-		require.NoError(t, err)
-		return strings.Contains(string(log), text)
-	})
 }

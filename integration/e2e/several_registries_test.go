@@ -5,7 +5,6 @@ package e2e_test
 import (
 	"cmp"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -75,7 +74,7 @@ func TestProviderOfTwoEtcdsIsCalledWhileOneIsAway(t *testing.T) {
 	awaitView(t, c, onlyGreet(a))
 	c.reset()
 	e1.Kill()
-	time.Sleep(2 * medium) // a's lease there is over
+	awaitLog(t, a, "is lost (it expired")
 	joining := at(provider(t, e1, "b", medium), both...)
 	joining.Application = "a"
 	b := start(t, joining)
