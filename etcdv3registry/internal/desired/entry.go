@@ -15,6 +15,7 @@ type entry struct {
 	queued   bool
 	parked   bool      // it is not queued for a moment, as others change it as well
 	refused  bool      // by etcd, when it was written last
+	why      error     // it was
 	seen     time.Time // when it was synced last, of a merged one
 
 	// partner is written in the same transaction: the key that this one

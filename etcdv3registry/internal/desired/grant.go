@@ -40,6 +40,7 @@ func (r *Reconciler) ensureLease(ctx context.Context, client *clientv3.Client) e
 	w.lease, w.noLease, w.granted = granted.ID, false, time.Now()
 	w.keepAlive, w.endLease = responses, end
 	w.verified = verification{at: time.Now()}
+	r.record.granted(granted.ID, granted.TTL)
 	logger.Infof("[etcdv3] took lease %x of %d s", granted.ID, granted.TTL)
 	return nil
 }
@@ -64,6 +65,8 @@ func (r *Reconciler) leaseLost(why string) {
 	if w.brief++; time.Since(w.granted) > time.Second {
 		w.brief = 0
 	}
+	r.record.ended()
+	r.record.resynced(reasonLeaseLost)
 	lease := w.lease
 	w.keepAlive = nil
 	w.lease = clientv3.NoLease
@@ -93,6 +96,7 @@ func (r *Reconciler) revoke(ctx context.Context) error {
 	if err != nil && !retry.LeaseLost(err) {
 		return fmt.Errorf("revoke lease %x (its keys go within %v): %w", w.lease, r.TTL(), err)
 	}
+	r.record.ended()
 	logger.Infof("[etcdv3] gave up lease %x, the keys of this process are gone", w.lease)
 	return nil
 }

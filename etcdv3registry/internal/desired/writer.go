@@ -128,6 +128,7 @@ func (r *Reconciler) next() bool {
 		case response, ok := <-w.keepAlive:
 			switch {
 			case ok:
+				r.record.alive()
 				r.verify(response)
 			case r.ctx.Err() != nil: // by Close, which is to revoke the lease
 				return false
