@@ -182,7 +182,7 @@ func (s *observedStream) RecvMsg(m any) error {
 	if err != nil {
 		if !s.ended {
 			s.ended = true
-			s.observer.traffic.answered(s.method, nil, err)
+			s.observer.traffic.ended(s.method, err, s.ctx.Err() == nil)
 			s.observer.pace.ended(s.method, time.Since(s.opened), s.ctx.Err() == nil)
 			if _, keeps := m.(*etcdserverpb.LeaseKeepAliveResponse); keeps && retry.Denied(err) {
 				s.observer.denied()

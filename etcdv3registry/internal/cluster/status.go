@@ -50,6 +50,13 @@ func (c *Cluster) Status() Status {
 	s.Connected, s.Since = c.link.now()
 	s.SilentSince = c.observer.silentSince()
 	s.Calls, s.Last, s.InUse = c.observer.traffic.now()
+	if since, why := c.observer.traffic.unfollowed(); !since.IsZero() {
+		for i, m := range s.Watches.Mirrors {
+			if m.StaleSince.IsZero() {
+				s.Watches.Mirrors[i].StaleSince, s.Watches.Mirrors[i].Err = since, why
+			}
+		}
+	}
 	return s
 }
 

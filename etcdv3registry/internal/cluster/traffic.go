@@ -49,6 +49,8 @@ type traffic struct {
 	calls                     map[call]uint64
 	last                      Failure
 	answers, watches, keeping net.Addr
+	unwatched                 time.Time // since when there is no stream of watches, as it broke; zero: there is one
+	unwatchedBy               error     // why
 }
 
 type call struct {
@@ -73,6 +75,24 @@ func (t *traffic) answered(method string, by net.Addr, err error) {
 	}
 }
 
+// ended notes that a stream has, and whether it broke: else it was ended here.
+func (t *traffic) ended(method string, err error, broke bool) {
+	t.answered(method, nil, err)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if broke && method == watchMethod && t.unwatched.IsZero() {
+		t.unwatched, t.unwatchedBy = time.Now(), err
+	}
+}
+
+// unfollowed returns since when, and why, nothing can be watched: etcd's client opens
+// another stream in silence. Zero: it can be.
+func (t *traffic) unfollowed() (since time.Time, why error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unwatched, t.unwatchedBy
+}
+
 // failed notes what has failed before there was a request.
 func (t *traffic) failed(what string, err error) {
 	t.mu.Lock()
@@ -84,13 +104,13 @@ func (t *traffic) failed(what string, err error) {
 func (t *traffic) streams(method string, ctx context.Context) { //nolint:revive // it is the stream's, and no call's
 	by, ok := peer.FromContext(ctx)
 	if !ok {
-		return
+		by = &peer.Peer{}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch method {
 	case watchMethod:
-		t.watches = by.Addr
+		t.watches, t.unwatched, t.unwatchedBy = by.Addr, time.Time{}, nil
 	case keepAliveMethod:
 		t.keeping = by.Addr
 	}
