@@ -170,7 +170,9 @@ func TestAnEtcdThatWasEmptiedIsSeen(t *testing.T) {
 	s := begin(t, etcdtest.Start(t))
 	s.await("ready", isReady)
 	s.Wipe()
-	c := s.await("another history", func(c etcdv3registry.ClusterStatus) bool { return c.OtherHistories > 0 && c.Resyncs["another_history"] > 0 })
+	c := s.await("another history", func(c etcdv3registry.ClusterStatus) bool {
+		return c.OtherHistories > 0 && c.Resyncs["another_history"] > 0
+	})
 	assert.GreaterOrEqual(t, c.Resyncs["another_history"], c.OtherHistories)
 	s.awaitMetric(resyncs, atLeast(1), "reason", "another_history")
 	requireWell(t, s)
