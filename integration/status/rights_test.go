@@ -4,9 +4,12 @@ package status_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"dubbo.apache.org/dubbo-go/v3/metrics/probe"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -29,7 +32,7 @@ func TestARightToWriteThatIsTakenAwayIsSeen(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	root := testkit.EnableAuth(t, etcd, "shop", "/dubbo/")
-	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "session", "3s", "registry.timeout", "1s", "file-cache", "false")...)
+	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "session", "3s", "registry.timeout", "10s", "file-cache", "false")...)
 	require.NoError(t, r.Register(provider(0)))
 	require.NoError(t, r.Register(testkit.Provider("org.b.Other", "10.0.0.1:20000")))
 	s := seen{t, etcd.Endpoint()}
@@ -85,7 +88,7 @@ func TestAConsumerThatMayNotBeShownIsNoReasonNotToBeReady(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	root := testkit.EnableAuth(t, etcd, "shop", "/dubbo/")
-	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "session", "3s", "file-cache", "false")...)
+	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "session", "3s", "registry.timeout", "10s", "file-cache", "false")...)
 	require.NoError(t, r.Register(provider(0)))
 	require.NoError(t, r.Register(testkit.Consumer(service)))
 	s := seen{t, etcd.Endpoint()}
@@ -102,11 +105,47 @@ func TestAPasswordThatIsWrongIsSeen(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	testkit.EnableAuth(t, etcd, "shop", "/dubbo/")
-	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", "wrong", "registry.timeout", "1s", "file-cache", "false")...)
+	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", "wrong", "registry.timeout", "10s", "file-cache", "false")...)
 	require.NoError(t, r.Subscribe(testkit.Consumer(service), &testkit.Listener{}))
 	s := seen{t, etcd.Endpoint()}
 	c := s.awaitReasons("invalid user ID or password")
 	require.NotNil(t, c.Connection.LastError)
 	assert.Contains(t, c.Connection.LastError.Message, "invalid user ID or password")
 	s.awaitMetric(requests, atLeast(1), "method", "Authenticate", "code", "InvalidArgument")
+}
+
+// Neither while all is well, nor in a reason or an error.
+func TestNothingThatAnOperatorSeesHasASecret(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	root := testkit.EnableAuth(t, etcd, "shop", "/dubbo/")
+	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "session", "3s", "registry.timeout", "10s", "file-cache", "false")...)
+	require.NoError(t, r.Register(provider(0)))
+	require.NoError(t, r.Register(testkit.Consumer(service)))
+	testkit.Subscribe(t, r, testkit.Consumer(service), &testkit.Listener{})
+	s := seen{t, etcd.Endpoint()}
+	s.await("ready", isReady)
+	requireNoSecret(t)
+	withdraw(t, root, "shop", "/dubbo/")
+	s.awaitReasons("permission denied")
+	s.await("stale mirrors, and refused keys", func(c etcdv3registry.ClusterStatus) bool { return c.Keys.RefusedCount == 2 })
+	requireNoSecret(t)
+	etcd.Kill()
+	s.await("away", func(c etcdv3registry.ClusterStatus) bool { return !c.Connection.Connected })
+	requireNoSecret(t)
+}
+
+func requireNoSecret(t *testing.T) {
+	t.Helper()
+	for _, query := range []string{"", "?pretty"} {
+		w := httptest.NewRecorder()
+		etcdv3registry.StatusHandler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/status"+query, nil))
+		for _, secret := range []string{testkit.Token, testkit.Password} {
+			require.NotContains(t, w.Body.String(), secret)
+		}
+		require.Contains(t, w.Body.String(), service)
+	}
+	if err := probe.CheckReadiness(t.Context()); err != nil {
+		require.NotContains(t, err.Error(), testkit.Token)
+	}
 }

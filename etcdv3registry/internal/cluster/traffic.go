@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 // Calls is how many requests of one method have ended in one way. A stream is one
@@ -67,7 +69,7 @@ func (t *traffic) answered(method string, by net.Addr, err error) {
 		t.calls = map[call]uint64{}
 	}
 	t.calls[c]++
-	if by != nil {
+	if by != nil && (err == nil || !retry.CanPass(err)) { // else it was asked, and has not answered
 		t.answers = by
 	}
 	if err != nil && c.code != codes.Canceled { // by this process
