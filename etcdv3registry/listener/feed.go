@@ -63,7 +63,8 @@ type Feed struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	changed  chan struct{}
-	unlisted atomic.Int32 // of the prefixes, those that etcd has not been read of yet
+	onChange atomic.Pointer[func()] // nil: nobody but who waits for changed
+	unlisted atomic.Int32           // of the prefixes, those that etcd has not been read of yet
 }
 
 // view is what a feed sees of one prefix.
@@ -94,6 +95,16 @@ func (f *Feed) refused() bool {
 // the first listing, even if that was empty; of several prefixes, when all have
 // been listed.
 func (f *Feed) Changed() <-chan struct{} { return f.changed }
+
+// OnChange has f called each time that Changed receives a value, and at once if it
+// has one. f is called with locks held: it must not block, nor call the feed. It is
+// called once.
+func (f *Feed) OnChange(changed func()) {
+	f.onChange.Store(&changed)
+	if len(f.changed) > 0 {
+		changed()
+	}
+}
 
 // Take returns what changed since the last Take, in the order of the changes;
 // the first one returns all keys there are. A key that came and went in between
@@ -156,6 +167,10 @@ func (f *Feed) Go(read func()) {
 	}
 }
 
+// Hold has Hub.Close wait until release is called, which has to be once, and soon
+// after Context has ended; ok is false if it has ended.
+func (f *Feed) Hold() (release func(), ok bool) { return f.hub.hold(f.ctx) }
+
 // name says in the log what the feed is about.
 func (f *Feed) name() string {
 	prefixes := make([]string, len(f.views))
@@ -182,4 +197,7 @@ func (f *Feed) signal() {
 		return
 	}
 	delivery.Signal(f.changed)
+	if changed := f.onChange.Load(); changed != nil {
+		(*changed)()
+	}
 }

@@ -158,6 +158,18 @@ func (h *Hub) goLocked(f func()) {
 	}
 }
 
+// hold has Close wait until release is called, unless ctx, which is of the hub, has
+// ended.
+func (h *Hub) hold(ctx context.Context) (release func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	h.running.Add(1)
+	return h.running.Done, true
+}
+
 // Close ends all watches and deliveries and returns when their goroutines have
 // ended, unless a listener calls it from inside a delivery.
 func (h *Hub) Close() {
