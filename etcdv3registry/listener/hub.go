@@ -54,6 +54,7 @@ type Hub struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	running   sync.WaitGroup // mirrors, and readers of feeds
+	resting   resting        // mirrors
 
 	mu       sync.Mutex // guards what follows
 	mirrors  map[mirrored]*mirror
@@ -86,6 +87,7 @@ func NewHub(cfg Config) *Hub {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[mirrored]*mirror{}, failing: map[*mirror]trouble{}, watching: newStream(ctx, 0)}
+	h.resting.hub, h.resting.after = h, restAfter
 	h.SetSession(cfg.Session)
 	return h
 }
