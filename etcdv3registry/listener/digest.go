@@ -4,6 +4,7 @@ package listener
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -14,26 +15,57 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
-// thing is what one ID of a View stands for: the keys in etcd, and the one
-// that the listener was told of.
+// thing is what one ID of a View stands for: keys in etcd, and the one that the
+// listener was told of. Nearly always that is one key, which is all that is kept
+// then.
 type thing struct {
-	keys      []keyAt // with the revision of their creation; rarely more than one
+	only keyAt
+	*several
+}
+
+// several is what else a thing may be.
+type several struct {
+	keys      []keyAt // with the revision of their creation
 	delivered string  // empty: the listener does not know it
 }
 
+// all returns the keys, with the revision of their creation.
+func (t thing) all() []keyAt {
+	if t.several == nil {
+		return []keyAt{t.only}
+	}
+	return t.keys
+}
+
+// told is the key that the listener was told of; empty: it does not know it.
+func (t thing) told() string {
+	if t.several == nil {
+		return t.only.key
+	}
+	return t.delivered
+}
+
+// thingOf is the thing of some keys, of which the listener was told of one.
+func thingOf(keys []keyAt, delivered string) thing {
+	if len(keys) == 1 && keys[0].key == delivered {
+		return thing{only: keys[0]}
+	}
+	return thing{several: &several{keys, delivered}}
+}
+
 // latest is the key that was created last, or empty if there is none.
-func (t thing) latest() string {
-	if len(t.keys) == 0 {
+func latest(keys []keyAt) string {
+	if len(keys) == 0 {
 		return ""
 	}
-	return slices.MaxFunc(t.keys, func(a, b keyAt) int {
+	return slices.MaxFunc(keys, func(a, b keyAt) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
 	}).key
 }
 
 // createdAt is the revision in which a key was created; 0 if it is gone.
 func (t thing) createdAt(key string) int64 {
-	for _, k := range t.keys {
+	for _, k := range t.all() {
 		if k.key == key {
 			return k.at
 		}
@@ -51,7 +83,7 @@ func (t thing) createdAt(key string) int64 {
 func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[string]*common.URL) {
 	var (
 		urls    = make(map[string]*common.URL, len(changes))
-		touched = make([]string, 0, len(changes)) // IDs, in order
+		touched = make([]digest, 0, len(changes)) // in order
 	)
 	for _, c := range changes {
 		u := s.read(c.Key)
@@ -59,13 +91,17 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 			continue
 		}
 		urls[c.Key] = u
-		id := s.view.ID(c.Key, u)
-		t := s.things[id]
-		t.keys = slices.DeleteFunc(t.keys, func(k keyAt) bool { return k.key == c.Key })
-		if !c.Deleted {
-			t.keys = append(t.keys, keyAt{c.Key, c.Created})
+		id := digestOf(s.view.ID(c.Key, u))
+		var keys []keyAt
+		var told string
+		if t, known := s.things[id]; known {
+			keys = slices.DeleteFunc(t.all(), func(k keyAt) bool { return k.key == c.Key })
+			told = t.told()
 		}
-		s.things[id] = t
+		if !c.Deleted {
+			keys = append(keys, keyAt{c.Key, c.Created})
+		}
+		s.things[id] = thingOf(keys, told)
 		touched = append(touched, id)
 	}
 	return s.events(s.hold(touched), urls), urls
@@ -74,7 +110,7 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 // hold returns the IDs that the listener is to hear of now: all, unless it is
 // to keep the last of some keys and all of those are gone. They wait until there
 // is one again.
-func (s *Subscription) hold(touched []string) []string {
+func (s *Subscription) hold(touched []digest) []digest {
 	if s.view.KeepLast == nil {
 		return touched
 	}
@@ -84,18 +120,18 @@ func (s *Subscription) hold(touched []string) []string {
 	known := false
 	for _, t := range s.things {
 		switch {
-		case slices.ContainsFunc(t.keys, func(k keyAt) bool { return s.view.KeepLast(k.key) }):
+		case slices.ContainsFunc(t.all(), func(k keyAt) bool { return s.view.KeepLast(k.key) }):
 			return touched
-		case t.delivered != "" && s.view.KeepLast(t.delivered):
+		case t.told() != "" && s.view.KeepLast(t.told()):
 			known = true
 		}
 	}
 	if !known {
 		return touched
 	}
-	var now []string
+	var now []digest
 	for _, id := range touched {
-		if delivered := s.things[id].delivered; delivered != "" && s.view.KeepLast(delivered) {
+		if delivered := s.told(id); delivered != "" && s.view.KeepLast(delivered) {
 			s.held = append(s.held, id)
 		} else {
 			now = append(now, id)
@@ -109,15 +145,19 @@ func (s *Subscription) hold(touched []string) []string {
 
 // events compares what the listener was told of each thing with what is true
 // now, and takes it as told.
-func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*registry.ServiceEvent {
+func (s *Subscription) events(ids []digest, urls map[string]*common.URL) []*registry.ServiceEvent {
 	var events []*registry.ServiceEvent
 	for _, id := range ids {
-		t := s.things[id]
-		before, now := t.delivered, t.latest()
-		t.delivered = now
-		s.things[id] = t
+		t, known := s.things[id]
+		if !known {
+			continue
+		}
+		keys := t.all()
+		before, now := t.told(), latest(keys)
 		if now == "" {
 			delete(s.things, id)
+		} else {
+			s.things[id] = thingOf(keys, now)
 		}
 		if before == now {
 			continue
@@ -129,9 +169,30 @@ func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*regi
 		case now == "":
 			action, key = remoting.EventTypeDel, before
 		}
-		events = append(events, delivery.Event(action, id, s.urlOf(key, urls)))
+		if u := s.urlOf(key, urls); u != nil {
+			events = append(events, delivery.Event(action, s.view.ID(key, u), u))
+		}
 	}
 	return events
+}
+
+// digest stands for an ID, which is much longer. It is made with a seed that nobody
+// knows: no two IDs that somebody might write have the same.
+type digest [2]uint64
+
+var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+func digestOf(id string) digest {
+	return digest{maphash.String(seeds[0], id), maphash.String(seeds[1], id)}
+}
+
+// told is the key of a thing that the listener was told of; empty: it does not know
+// it.
+func (s *Subscription) told(id digest) string {
+	if t, known := s.things[id]; known {
+		return t.told()
+	}
+	return ""
 }
 
 // urlOf is read, unless it has been read on the way.

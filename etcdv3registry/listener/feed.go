@@ -11,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
-
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
@@ -25,33 +23,16 @@ type Change struct {
 	Lease   int64  // that it is under; 0: none
 	Deleted bool
 
-	decoded *decoded
+	content *content
 }
-
-func (m mirrored) changeOf(kv *mvccpb.KeyValue) Change {
-	c := Change{Key: string(kv.Key), Created: kv.CreateRevision, Changed: kv.ModRevision, Lease: kv.Lease}
-	if !m.keysOnly {
-		c.Value, c.decoded = kv.Value, &decoded{}
-	}
-	return c
-}
-
-// size is what a key counts for the limits.
-func (c Change) size() int64 { return int64(len(c.Key) + len(c.Value)) }
 
 // Decode returns what decode makes of the value. It is called once for a value,
 // whoever reads it, as long as the key is not changed: all readers of a prefix
 // have to pass the same function, and must not change what it returns. It is not
 // for a key that was deleted, nor for feeds of Hub.OpenKeys.
 func (c Change) Decode(decode func(key string, value []byte) any) any {
-	c.decoded.once.Do(func() { c.decoded.value = decode(c.Key, c.Value) })
-	return c.decoded.value
-}
-
-// decoded is what the first reader made of a value.
-type decoded struct {
-	once  sync.Once
-	value any
+	c.content.once.Do(func() { c.content.decoded = decode(c.Key, c.Value) })
+	return c.content.decoded
 }
 
 // Feed is one reader's view of the keys under some prefixes. It is made by
@@ -119,11 +100,11 @@ func (f *Feed) Take() []Change {
 		changes = slices.Grow(changes, len(v.pending))
 		for key, revision := range v.pending {
 			at[key] = revision
-			now, ok := v.store.keys[key]
-			if !ok {
-				now = Change{Key: key, Deleted: true}
+			if now, ok := v.store.keys[key]; ok {
+				changes = append(changes, now.change(key))
+			} else {
+				changes = append(changes, Change{Key: key, Deleted: true})
 			}
-			changes = append(changes, now)
 		}
 		v.pending = map[string]int64{}
 		v.store.mu.Unlock()

@@ -61,15 +61,15 @@ type Subscription struct {
 
 	// What follows is guarded by the worker's deliveries.
 	saved  bool // the cache has been given what etcd has
-	things map[string]thing
+	things map[digest]thing
 	cached map[string]bool // keys out of the cache that etcd has not confirmed yet
-	held   []string        // IDs that the listener was not told of, by View.KeepLast
+	held   []digest        // of IDs that the listener was not told of, by View.KeepLast
 }
 
 // Subscribe opens prefixes for a listener, as OpenKeys does. Nothing is delivered
 // before Load or Start.
 func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener) *Subscription {
-	s := &Subscription{feed: h.OpenKeys(prefixes...), view: view, listener: l, things: map[string]thing{}}
+	s := &Subscription{feed: h.OpenKeys(prefixes...), view: view, listener: l, things: map[digest]thing{}}
 	s.worker = delivery.NewWorker(s.feed, delivery.Reader{
 		Name: s.feed.name(), Update: s.update, Again: func() { s.notifyAll(nil) }, Cached: s.loadCached,
 	})
@@ -159,8 +159,8 @@ func (s *Subscription) unconfirmed(listing []Change) []Change {
 func (s *Subscription) keys() []string {
 	keys := make([]string, 0, len(s.things))
 	for _, t := range s.things {
-		if t.delivered != "" {
-			keys = append(keys, t.delivered)
+		if key := t.told(); key != "" {
+			keys = append(keys, key)
 		}
 	}
 	return keys
@@ -183,23 +183,19 @@ func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*co
 // of rules that contradict each other the last one counts. It reports false if
 // the listener panicked: told one by one, it panics over the culprit only.
 func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
-	type delivered struct {
-		id string
-		keyAt
-	}
-	all := make([]delivered, 0, len(s.things))
-	for id, t := range s.things {
-		if t.delivered != "" {
-			all = append(all, delivered{id, keyAt{t.delivered, t.createdAt(t.delivered)}})
+	all := make([]keyAt, 0, len(s.things))
+	for _, t := range s.things {
+		if key := t.told(); key != "" {
+			all = append(all, keyAt{key, t.createdAt(key)})
 		}
 	}
-	slices.SortFunc(all, func(a, b delivered) int {
+	slices.SortFunc(all, func(a, b keyAt) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
 	})
 	events := make([]*registry.ServiceEvent, 0, len(all))
 	for _, k := range all {
 		if u := s.urlOf(k.key, urls); u != nil {
-			events = append(events, delivery.Event(remoting.EventTypeAdd, k.id, u))
+			events = append(events, delivery.Event(remoting.EventTypeAdd, s.view.ID(k.key, u), u))
 		}
 	}
 	return delivery.Call(s.feed.name(), "a list", func() { s.listener.NotifyAll(events, func() {}) })
