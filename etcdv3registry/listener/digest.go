@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"slices"
 
-	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/dubbogo/gost/log/logger"
@@ -74,24 +73,25 @@ func (t thing) createdAt(key string) int64 {
 }
 
 // digest takes changes of keys into s.things and returns what that is to the
-// listener, in order, together with the URLs read on the way, by key.
+// listener, in order, together with what was read on the way, by key.
 //
 // One thing may have several keys for a while: a provider that is registered
 // again with other parameters gets a new key as the old one is deleted. To the
 // listener that is an update; deleting the old key last must not remove the
 // provider.
-func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[string]*common.URL) {
+func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[string]meaning) {
 	var (
-		urls    = make(map[string]*common.URL, len(changes))
+		read    = make(map[string]meaning, len(changes))
 		touched = make([]digest, 0, len(changes)) // in order
 	)
-	for _, c := range changes {
-		u := s.read(c.Key)
-		if u == nil {
+	for i, m := range s.view.readAll(changes) {
+		c := changes[i]
+		s.skip(c.Key, m.err)
+		if m.url == nil {
 			continue
 		}
-		urls[c.Key] = u
-		id := digestOf(s.view.ID(c.Key, u))
+		read[c.Key] = m
+		id := digestOf(m.id)
 		var keys []keyAt
 		var told string
 		if t, known := s.things[id]; known {
@@ -104,7 +104,7 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 		s.things[id] = thingOf(keys, told)
 		touched = append(touched, id)
 	}
-	return s.events(s.hold(touched), urls), urls
+	return s.events(s.hold(touched), read), read
 }
 
 // hold returns the IDs that the listener is to hear of now: all, unless it is
@@ -145,7 +145,7 @@ func (s *Subscription) hold(touched []digest) []digest {
 
 // events compares what the listener was told of each thing with what is true
 // now, and takes it as told.
-func (s *Subscription) events(ids []digest, urls map[string]*common.URL) []*registry.ServiceEvent {
+func (s *Subscription) events(ids []digest, read map[string]meaning) []*registry.ServiceEvent {
 	var events []*registry.ServiceEvent
 	for _, id := range ids {
 		t, known := s.things[id]
@@ -169,8 +169,13 @@ func (s *Subscription) events(ids []digest, urls map[string]*common.URL) []*regi
 		case now == "":
 			action, key = remoting.EventTypeDel, before
 		}
-		if u := s.urlOf(key, urls); u != nil {
-			events = append(events, delivery.Event(action, s.view.ID(key, u), u))
+		m, known := read[key]
+		if !known {
+			m = s.view.meaningOf(key)
+			s.skip(key, m.err)
+		}
+		if m.url != nil {
+			events = append(events, delivery.Event(action, m.id, m.url))
 		}
 	}
 	return events
@@ -195,22 +200,25 @@ func (s *Subscription) told(id digest) string {
 	return ""
 }
 
-// urlOf is read, unless it has been read on the way.
-func (s *Subscription) urlOf(key string, urls map[string]*common.URL) *common.URL {
-	if u := urls[key]; u != nil {
-		return u
-	}
-	return s.read(key)
+// meaningsOf is what some keys say. Those that have been read on the way are not
+// read again, and have no error any more: the log was told.
+func (s *Subscription) meaningsOf(keys []keyAt, read map[string]meaning) []meaning {
+	all := make([]meaning, len(keys))
+	each(len(keys), func(i int) {
+		if m, known := read[keys[i].key]; known {
+			all[i] = meaning{url: m.url, id: m.id}
+		} else {
+			all[i] = s.view.meaningOf(keys[i].key)
+		}
+	})
+	return all
 }
 
-// read returns the URL of a key, or nil if the subscription is not about it or
-// it cannot be read.
-func (s *Subscription) read(key string) *common.URL {
-	u, err := s.view.Read(key)
+// skip tells the log why a key, or a part of it, cannot be used; nil: it can.
+func (s *Subscription) skip(key string, err error) {
 	if err != nil {
 		s.feed.Skip(key, err)
 	}
-	return u
 }
 
 // notifyAllAbove is the number of changes from which one NotifyAll costs the

@@ -91,27 +91,31 @@ func (f *Feed) OnChange(changed func()) {
 // the first one returns all keys there are. A key that came and went in between
 // is returned as deleted.
 func (f *Feed) Take() []Change {
-	var (
-		changes []Change
-		at      = map[string]int64{}
-	)
+	type taken struct {
+		Change
+		at int64
+	}
+	var all []taken
 	for _, v := range f.views {
 		v.store.mu.Lock()
-		changes = slices.Grow(changes, len(v.pending))
+		all = slices.Grow(all, len(v.pending))
 		for key, revision := range v.pending {
-			at[key] = revision
-			if now, ok := v.store.keys[key]; ok {
-				changes = append(changes, now.change(key))
-			} else {
-				changes = append(changes, Change{Key: key, Deleted: true})
+			now := Change{Key: key, Deleted: true}
+			if e, ok := v.store.keys[key]; ok {
+				now = e.change(key)
 			}
+			all = append(all, taken{now, revision})
 		}
 		v.pending = map[string]int64{}
 		v.store.mu.Unlock()
 	}
-	slices.SortFunc(changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(at[a.Key], at[b.Key]), cmp.Compare(a.Key, b.Key))
+	slices.SortFunc(all, func(a, b taken) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.Key, b.Key))
 	})
+	changes := make([]Change, len(all))
+	for i, t := range all {
+		changes[i] = t.Change
+	}
 	return changes
 }
 

@@ -217,6 +217,9 @@ func (s *store) tell(changed []keyAt) {
 		return
 	}
 	for v := range s.views {
+		if len(v.pending) == 0 {
+			v.pending = make(map[string]int64, len(changed))
+		}
 		for _, c := range changed {
 			v.pending[c.key] = c.at
 		}

@@ -15,9 +15,9 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
-// A View says what the keys under a prefix mean to one subscription. Its
-// functions are called from one goroutine at a time: the subscription's, or that
-// of a caller of Load, LoadCached or Again.
+// A View says what the keys under a prefix mean to one subscription. Read and ID
+// may be called from several goroutines at once, the others are called from one at a
+// time: the subscription's, or that of a caller of Load or LoadCached.
 type View struct {
 	// Read returns the URL that the key stands for, made for this call: the
 	// listener may change it. It returns nil for a key that the subscription is
@@ -133,8 +133,8 @@ func (s *Subscription) update() {
 		changes = append(changes, s.unconfirmed(changes)...)
 		s.cached = nil
 	}
-	events, urls := s.digest(changes)
-	s.tell(events, urls)
+	events, read := s.digest(changes)
+	s.tell(events, read)
 	if s.view.Cache != nil && (!s.saved || len(events) > 0) {
 		s.saved = true
 		keys := s.keys()
@@ -168,10 +168,10 @@ func (s *Subscription) keys() []string {
 
 // tell passes on events, as a list if it is the first time, or there are many,
 // or one of them asks for it.
-func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*common.URL) {
+func (s *Subscription) tell(events []*registry.ServiceEvent, read map[string]meaning) {
 	asList := !s.worker.Delivered() || len(events) > notifyAllAbove || s.view.Whole != nil &&
 		slices.ContainsFunc(events, func(e *registry.ServiceEvent) bool { return s.view.Whole(e.Service) })
-	if asList && s.notifyAll(urls) {
+	if asList && s.notifyAll(read) {
 		return
 	}
 	for _, e := range events {
@@ -182,7 +182,7 @@ func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*co
 // notifyAll tells the listener the complete list, in the order of creation:
 // of rules that contradict each other the last one counts. It reports false if
 // the listener panicked: told one by one, it panics over the culprit only.
-func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
+func (s *Subscription) notifyAll(read map[string]meaning) bool {
 	all := make([]keyAt, 0, len(s.things))
 	for _, t := range s.things {
 		if key := t.told(); key != "" {
@@ -193,9 +193,10 @@ func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
 	})
 	events := make([]*registry.ServiceEvent, 0, len(all))
-	for _, k := range all {
-		if u := s.urlOf(k.key, urls); u != nil {
-			events = append(events, delivery.Event(remoting.EventTypeAdd, s.view.ID(k.key, u), u))
+	for i, m := range s.meaningsOf(all, read) {
+		s.skip(all[i].key, m.err)
+		if m.url != nil {
+			events = append(events, delivery.Event(remoting.EventTypeAdd, m.id, m.url))
 		}
 	}
 	return delivery.Call(s.feed.name(), "a list", func() { s.listener.NotifyAll(events, func() {}) })
