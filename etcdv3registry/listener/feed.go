@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
@@ -46,6 +47,7 @@ type Feed struct {
 	changed  chan struct{}
 	onChange atomic.Pointer[func()] // nil: nobody but who waits for changed
 	unlisted atomic.Int32           // of the prefixes, those that etcd has not been read of yet
+	reading  reading
 }
 
 // view is what a feed sees of one prefix.
@@ -53,6 +55,7 @@ type view struct {
 	store   *store
 	feed    *Feed
 	pending map[string]int64 // the keys that changed, and in which revision, guarded by store.mu
+	arrived time.Time        // when the first of them came over a watch; zero: none did; likewise
 }
 
 // Ready returns when etcd has been read once, whether it had keys or not. It
@@ -107,6 +110,7 @@ func (f *Feed) Take() []Change {
 			all = append(all, taken{now, revision})
 		}
 		v.pending = map[string]int64{}
+		f.reading.take(v)
 		v.store.mu.Unlock()
 	}
 	slices.SortFunc(all, func(a, b taken) int {

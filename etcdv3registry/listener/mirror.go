@@ -108,6 +108,7 @@ func (m *mirror) failed(err error) (wait time.Duration) {
 	case retry.Compacted(err):
 		logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
 		m.stale = true
+		m.hub.counts.relisted(reasonCompacted)
 		if m.schedule == nil { // at once
 			m.schedule = m.hub.cfg.Backoff.BackOff()
 			return 0
@@ -218,6 +219,7 @@ func (m *mirror) hear() error {
 			}
 			m.otherStore = m.otherStore || r.otherStore
 			m.stale = true
+			m.hub.counts.relisted(r.reason())
 			return errRelist
 		case <-w.on.over:
 			return errMoved
@@ -281,6 +283,7 @@ func (m *mirror) takeIn(events []*clientv3.Event) error {
 	m.progressed = m.progressed || m.revision() > before
 	if m.hasRoom(m.hub.cfg.exceeded) {
 		m.stale = true
+		m.hub.counts.relisted(reasonLimits)
 		return errRelist // what was left out is not known
 	}
 	return nil

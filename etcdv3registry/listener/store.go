@@ -38,6 +38,7 @@ type store struct {
 	// its owners may only not have noticed yet.
 	retained map[string]struct{}
 
+	times   times               // when what happened
 	warned  map[string]struct{} // keys that somebody has warned about
 	skipped *skipped            // has a lock of its own
 }
@@ -111,6 +112,7 @@ func (s *store) replace(keys map[string]entry, revision int64, otherStore bool) 
 	first := s.shown == 0
 	s.keys, s.retained, s.err = keys, retained, nil
 	s.shown = s.begun
+	s.times.changed()
 	s.tell(changed)
 	if first {
 		for v := range s.views {
@@ -147,6 +149,8 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 		s.last = lastChange{keyAt{key, now.changed}, deleted}
 	}
 	s.err = nil
+	s.times.changed()
+	s.arrivedLocked()
 	s.tell(changed)
 	s.move()
 	return over
@@ -203,6 +207,7 @@ func (s *store) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
+	s.times.failed(err)
 	s.move()
 }
 

@@ -55,6 +55,8 @@ type Worker struct {
 	runner *Runner
 
 	delivered atomic.Bool // something, once
+	attended  Attended    // the feed, if it wants to know; else nil
+	progress  progress
 
 	serial   Serial          // its calls guard what follows
 	schedule backoff.BackOff // while the listener lacks something
@@ -64,7 +66,7 @@ type Worker struct {
 // NewWorker returns a worker, to which the feed belongs from now on. It tells
 // nothing by itself before Start.
 func NewWorker(feed Feed, r Reader) *Worker {
-	w := &Worker{feed: feed, reader: r}
+	w := (&Worker{feed: feed, reader: r}).attend()
 	w.runner = NewRunner(w.run)
 	feed.OnChange(func() { w.runner.Add(update) })
 	return w
@@ -112,6 +114,7 @@ func (w *Worker) Update() {
 		defer w.delivered.Store(true) // should it panic, too
 		w.runner.Drop(update)         // what has changed until now is told
 		w.reader.Update()
+		w.taken()
 	})
 }
 
@@ -131,12 +134,18 @@ func (w *Worker) Cached() (something bool) {
 // already.
 func (w *Worker) Again() { w.runner.Add(again) }
 
-func (w *Worker) do(what string, f func()) { w.serial.Do(w.reader.Name, what, f) }
+func (w *Worker) do(what string, f func()) {
+	w.serial.Do(w.reader.Name, what, func() {
+		defer w.progress.calling()()
+		f()
+	})
+}
 
 // Lacks notes whether the listener has not taken in all that it was told: then it
 // is told everything again, later. Delivered and Lacks are for the functions of the
 // Reader.
 func (w *Worker) Lacks(something bool) {
+	w.progress.lacking.Store(something)
 	if w.retry != nil {
 		w.retry.Stop()
 	}
