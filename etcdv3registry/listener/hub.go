@@ -66,6 +66,7 @@ type Hub struct {
 	watching *stream             // that watches are created on
 	checking bool                // a Check is under way
 	next     [][]fingerprint     // what those after it are to compare
+	retried  chan struct{}       // closed by Retry, and made anew
 }
 
 // NewHub makes a Hub. Nothing is sent, and no goroutine started, before the
@@ -90,7 +91,7 @@ func NewHub(cfg Config) *Hub {
 		cfg.Backoff = retry.Backoff(200*time.Millisecond, 5*time.Second)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[mirrored]*mirror{}, failing: map[*mirror]trouble{}, watching: newStream(ctx, 0)}
+	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, retried: make(chan struct{}), mirrors: map[mirrored]*mirror{}, failing: map[*mirror]trouble{}, watching: newStream(ctx, 0)}
 	h.resting.hub, h.resting.after = h, restAfter
 	h.SetSession(cfg.Session)
 	return h
@@ -174,6 +175,21 @@ func (h *Hub) hold(ctx context.Context) (release func(), ok bool) {
 	}
 	h.running.Add(1)
 	return h.running.Done, true
+}
+
+// Retry has what waits for an etcd that is away tried at once: it may be back.
+func (h *Hub) Retry() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.retried)
+	h.retried = make(chan struct{})
+}
+
+// back returns what Retry closes.
+func (h *Hub) back() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.retried
 }
 
 // Close ends all watches and deliveries and returns when their goroutines have

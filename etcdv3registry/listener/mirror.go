@@ -27,6 +27,9 @@ var errRelist = errors.New("the keys are to be listed again")
 // settled is how long a watch has to last to have been one.
 const settled = 10 * time.Second
 
+// comingBack is how soon one attempt may follow another as etcd seems to be back.
+const comingBack = 100 * time.Millisecond
+
 // relistSpread is the time over which new listings are spread.
 const relistSpread = time.Second
 
@@ -58,9 +61,10 @@ type mirror struct {
 	vain       int // how often it worked, and failed at once, since then
 
 	// Since follow began anew:
-	watched    time.Time // when that was
-	worked     bool      // etcd has answered
-	progressed bool      // there was something new
+	watched    time.Time       // when that was
+	worked     bool            // etcd has answered
+	progressed bool            // there was something new
+	back       <-chan struct{} // closed when etcd seems to be back
 }
 
 func newMirror(h *Hub, what mirrored, together *snapshot) *mirror {
@@ -78,11 +82,27 @@ func (m *mirror) run() {
 		switch {
 		case errors.Is(err, errResting):
 			return
-		case m.ctx.Err() != nil || !retry.Sleep(m.ctx, m.failed(err)):
+		case m.ctx.Err() != nil || !m.pause(m.failed(err)):
 			m.end()
 			return
 		}
 	}
+}
+
+// pause waits, unless etcd seems to be back before that: that is worth an attempt, but
+// not one after another. It returns false when the mirror has ended.
+func (m *mirror) pause(wait time.Duration) bool {
+	if !m.failing {
+		return retry.Sleep(m.ctx, wait)
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, wait)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case <-m.back:
+		_ = retry.Sleep(ctx, max(rand.N(comingBack), time.Until(m.watched.Add(comingBack))))
+	}
+	return m.ctx.Err() == nil
 }
 
 func (m *mirror) end() {
@@ -145,6 +165,7 @@ func (m *mirror) succeeded() bool { return m.progressed || time.Since(m.watched)
 func (m *mirror) follow() error {
 	if m.watching == nil {
 		m.watched, m.worked, m.progressed = time.Now(), false, false
+		m.back = m.hub.back()
 		client, err := m.hub.cfg.Dial(m.ctx)
 		if err == nil && m.stale {
 			if err = m.list(client); err == nil {
