@@ -42,14 +42,14 @@ func TestTheStatusSaysWhatIsWantedAndWhatEtcdHas(t *testing.T) {
 		s = r.Status()
 		assert.True(t, s.Lease.Unsure)
 		assert.Zero(t, s.Lease.Remaining)
-		assert.Equal(t, []int{2, 0, 2}, []int{s.Wanted, s.InEtcd, s.Unregistered}, "it is not known that they are")
-		require.ErrorContains(t, s.Err, "connection refused")
+		assert.Equal(t, []int{2, 0, 2}, []int{s.Wanted, s.InEtcd, s.Unregistered}, "nobody knows")
+		e.Expire() // as it was this process that could not reach it
 
 		e.Away(false)
 		time.Sleep(halfMinute)
 		s = r.Status()
-		assert.EqualValues(t, 1, s.Resyncs[reasonLeaseLost], "this etcd ran meanwhile")
 		assert.False(t, s.Lease.Unsure)
+		assert.EqualValues(t, 1, s.Resyncs[reasonLeaseLost])
 		assert.Equal(t, []int{2, 2, 0, 0}, []int{s.Wanted, s.InEtcd, s.Unregistered, s.Pending})
 		require.NoError(t, s.Err)
 	})
