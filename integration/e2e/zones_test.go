@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // Keys of dubbo-go's zone-aware cluster: an attachment, and a value of a context.
@@ -210,5 +211,21 @@ func TestCallsThatAskForAZoneGoThereAndToTheOtherWhenItHasNobody(t *testing.T) {
 		calls := awaitMore(t, forced, greet, enough)
 		require.Zero(t, calls.Answered, "%+v", calls)
 		require.Contains(t, calls.Errors[0], "zone: west")
+	})
+}
+
+// An etcd that lets nobody in is no reason not to call whom another one knows.
+func TestZoneWhoseEtcdRefusesIsDoneWithoutUntilItDoesNot(t *testing.T) {
+	inZones(t, long, func(t *testing.T, z *zones) {
+		a, w := z.provider(z.east, "a"), z.provider(z.west, "w")
+		z.awaitRegistered(z.east, a)
+		z.awaitRegistered(z.west, w)
+		root := testkit.EnableAuth(t, z.west, "somebody", "/")
+		c := start(t, z.consumer(func(_, west *registrySpec) { west.Preferred = true }))
+		awaitView(t, c, onlyGreet(a))
+		c.reset()
+		testkit.Do(t, func(ctx context.Context) error { _, err := root.AuthDisable(ctx); return err })
+		awaitView(t, c, onlyGreet(w))
+		requireNoFailure(t, c)
 	})
 }
