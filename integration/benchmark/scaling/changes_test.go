@@ -16,8 +16,8 @@ import (
 // changers is how many processes the providers that come and go belong to.
 const changers = 16
 
-// stay is how long such a provider is there: longer than it may take until
-// consumers are told, or nothing happens for one that is slow.
+// stay is how long such a provider is there. A consumer that is slower than that
+// may never hear of it: it counts as told after that time.
 const stay = 2 * time.Second
 
 // changed is what became of a series of changes.
@@ -66,11 +66,15 @@ func (s *scene) change(perSecond int, during time.Duration) changed {
 	running.Wait()
 	s.changes += pairs
 	s.awaitTold(&c)
+	if missing := c.expected - c.lags.count(); missing > 0 {
+		c.lags.addMany(stay, missing)
+	}
+	exact := s.fleet.awaitExact(patience)
 	switch err := failed.Load(); {
 	case err != nil:
 		c.problem = (*err).Error()
-	case c.lags.count() != c.expected:
-		c.problem = fmt.Sprintf("consumers were told of %d providers, of %d", c.lags.count(), c.expected)
+	case exact != nil:
+		c.problem = "when they had gone: " + exact.Error()
 	case c.lags.quantile(0.99) > slow:
 		c.problem = fmt.Sprintf("a hundredth of the consumers was told after %v or more", slow)
 	case c.done < 0.9*float64(perSecond):
@@ -81,6 +85,9 @@ func (s *scene) change(perSecond int, during time.Duration) changed {
 
 // slow is a lag that is a limit.
 const slow = time.Second
+
+// patience is how long it may take until all is right again.
+const patience = time.Minute
 
 // after is now, with what the fleet has used and been told until then.
 func (s *scene) after(c *changed) moment {

@@ -16,8 +16,10 @@ type lags map[int]int
 
 const lagStep = 1.05
 
-func (l lags) add(d time.Duration) {
-	l[int(math.Ceil(math.Log(max(1, float64(d.Microseconds())))/math.Log(lagStep)))]++
+func (l lags) add(d time.Duration) { l.addMany(d, 1) }
+
+func (l lags) addMany(d time.Duration, n int) {
+	l[int(math.Ceil(math.Log(max(1, float64(d.Microseconds())))/math.Log(lagStep)))] += n
 }
 
 func (l lags) join(other lags) {

@@ -66,10 +66,15 @@ func (m moment) since(before moment) load {
 	return l
 }
 
+// others is what neither etcd nor its clients used, in cores.
+func (l load) others() float64 { return max(0, l.machine-l.etcd-l.clients) }
+
 // limit says what is short. It is asked when something does not go as it should.
 func (l load) limit() string {
 	cores := float64(runtime.NumCPU())
 	switch {
+	case l.others() > 0.25*cores:
+		return fmt.Sprintf("the CPU, of which other programs had %.1f of %.0f cores: this has to be measured on a machine where there are none", l.others(), cores)
 	case l.machine > 0.85*cores:
 		return fmt.Sprintf("the CPU, which etcd and its clients share: %.1f of %.0f cores were busy, %.1f with etcd, %.1f with the clients", l.machine, cores, l.etcd, l.clients)
 	case freeMemory() < 0.05:

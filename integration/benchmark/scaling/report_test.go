@@ -48,10 +48,13 @@ func (r *results) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Measured on %s by `make scaling`, in %v.\nThe machine: %s.\netcd %s, three members with fsync; they and all their clients share the machine.\n",
 		r.begun.Format(time.DateOnly), time.Since(r.begun).Round(time.Second), r.machine, r.version)
+	if others := r.others(); others > 0.2 {
+		fmt.Fprintf(&b, "\n**Other programs used up to %.1f cores meanwhile: measure again on a machine where there are none.**\n", others)
+	}
 	fmt.Fprintf(&b, "\n### Instances\n\nFew processes register many providers, %d to a service.\n\n", perService)
 	table(&b, []string{"Instances", "Registered a second", "Database in use, MiB", "Database, MiB", "Memory of a member, MiB", "A process that starts knows all after, s", "A member that was killed is back after, s"})
 	for _, f := range r.filled {
-		row(&b, f.instances, rounded(f.perSecond), rounded(f.inUse), rounded(f.database), rounded(f.memory), seconds(f.known), seconds(f.back))
+		row(&b, f.instances, rounded(f.perSecond), tenths(f.inUse), tenths(f.database), rounded(f.memory), seconds(f.known), seconds(f.back))
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.filledEnd)
 
@@ -62,19 +65,38 @@ func (r *results) markdown() string {
 	for _, g := range r.grown {
 		row(&b, g.processes, rounded(g.started), rounded(g.connections), rounded(g.watches), rounded(g.memory),
 			cores(g.rest.etcd), rounded(g.rest.keepAlives), cores(g.changed.etcd), milliseconds(g.changed.lags.quantile(0.5)), milliseconds(g.changed.lags.quantile(0.99)),
-			seconds(g.herd.exact), fmt.Sprintf("%.1f", g.herd.requests))
+			seconds(g.herd.exact), tenths(g.herd.requests))
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.grownEnd)
 
+	if len(r.changed) == 0 {
+		b.WriteString("\n### Changes\n\nNot measured: the limit showed before.\n")
+		return b.String()
+	}
 	fmt.Fprintf(&b, "\n### Changes\n\n%d processes, as above. A change is a provider that comes, or goes; %d consumers are told of it.\n\n", r.changedAt, block*references)
 	table(&b, []string{"Changes a second", "taken", "Consumers told a second", "told after, p50, ms", "p99, ms", "CPU of etcd", "of the largest member", "of the clients",
 		"Sent to clients, MiB/s", "fsync, p99, ms", "Database grows by, KiB a change"})
 	for _, c := range r.changed {
 		row(&b, c.asked, rounded(c.done), rounded(c.done*block*references), milliseconds(c.lags.quantile(0.5)), milliseconds(c.lags.quantile(0.99)),
-			cores(c.etcd), cores(c.largest), cores(c.clients), fmt.Sprintf("%.1f", c.sent), milliseconds(c.fsync), fmt.Sprintf("%.1f", c.written/1024/max(1, c.done*c.seconds)))
+			cores(c.etcd), cores(c.largest), cores(c.clients), tenths(c.sent), milliseconds(c.fsync), tenths(c.written/1024/max(1, c.done*c.seconds)))
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.changedEnd)
 	return b.String()
+}
+
+// others is the most that other programs used, in cores, while something was
+// measured.
+func (r *results) others() (most float64) {
+	for _, f := range r.filled {
+		most = max(most, f.others())
+	}
+	for _, g := range r.grown {
+		most = max(most, g.rest.others(), g.changed.others())
+	}
+	for _, c := range r.changed {
+		most = max(most, c.others())
+	}
+	return most
 }
 
 func (f filled) String() string {
@@ -103,6 +125,7 @@ func row(b *strings.Builder, cells ...any) {
 }
 
 func rounded(f float64) string            { return fmt.Sprintf("%.0f", f) }
+func tenths(f float64) string             { return fmt.Sprintf("%.1f", f) }
 func cores(f float64) string              { return fmt.Sprintf("%.2f", f) }
 func seconds(d time.Duration) string      { return fmt.Sprintf("%.1f", d.Seconds()) }
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d.Microseconds())/1000) }

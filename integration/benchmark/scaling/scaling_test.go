@@ -22,7 +22,6 @@ type plan struct {
 	changes   []int         // a second
 	resting   time.Duration // that etcd is looked at while nothing happens
 	window    time.Duration // that changes go on
-	patience  time.Duration // for what has to be right again
 }
 
 var (
@@ -34,7 +33,6 @@ var (
 		changes:   []int{20, 50, 100, 200, 400, 800, 1_600},
 		resting:   10 * time.Second, // in which each lease is kept alive once
 		window:    6 * time.Second,
-		patience:  time.Minute,
 	}
 	quick = plan{
 		budget:    time.Minute,
@@ -44,7 +42,6 @@ var (
 		changes:   []int{20, 100},
 		resting:   2 * time.Second,
 		window:    2 * time.Second,
-		patience:  time.Minute,
 	}
 )
 
@@ -171,7 +168,7 @@ func (p plan) step(s *scene, size int) grown {
 		before = s.now()
 	}
 	was, begin := s.fleet.size, time.Now()
-	err := s.fleet.grow(size, p.patience)
+	err := s.fleet.grow(size, patience)
 	end := s.now()
 	g.started = float64(size-was) / time.Since(begin).Seconds()
 	if err != nil {
@@ -183,22 +180,22 @@ func (p plan) step(s *scene, size int) grown {
 	g.connections = resting.largestMember("process_open_fds")
 	g.watches = resting.all("etcd_debugging_mvcc_watcher_total")
 	g.memory = resting.largestMember("process_resident_memory_bytes") / (1 << 20)
-	if g.changed = s.change(few, p.window); g.changed.problem != "" {
+	g.changed, g.herd = s.change(few, p.window), s.loseAndFind(patience)
+	switch {
+	case g.changed.problem != "":
 		g.problem, g.trouble = g.changed.problem, g.changed.load
-		return g
-	}
-	if g.herd = s.loseAndFind(p.patience); g.herd.problem != "" {
+	case g.herd.problem != "":
 		g.problem, g.trouble = "after etcd was away: "+g.herd.problem, g.herd.load
-		return g
+	default:
+		s.removeProviders()
 	}
-	s.removeProviders()
 	return g
 }
 
 // changeMore makes more and more changes a second.
 func (p plan) changeMore(t *testing.T, s *scene, r *results) {
 	t.Helper()
-	r.changedAt = s.fleet.size
+	r.changedAt, r.changedEnd = s.fleet.size, noLimit
 	for _, perSecond := range p.changes {
 		c := s.change(perSecond, p.window)
 		t.Log(c)
@@ -208,5 +205,4 @@ func (p plan) changeMore(t *testing.T, s *scene, r *results) {
 			return
 		}
 	}
-	r.changedEnd = noLimit
 }
