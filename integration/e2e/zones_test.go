@@ -229,3 +229,20 @@ func TestZoneWhoseEtcdRefusesIsDoneWithoutUntilItDoesNot(t *testing.T) {
 		requireNoFailure(t, c)
 	})
 }
+
+// dubbo-go ends the start of a server over the first registry that refuses it.
+func TestProviderThatOneOfTwoEtcdsRefusesDoesNotStart(t *testing.T) {
+	inZones(t, long, func(t *testing.T, z *zones) {
+		testkit.EnableAuth(t, z.west, "somebody", "/")
+		p := start(t, at(provider(t, z.east, "a", z.session), z.in(z.east), z.in(z.west)))
+		eventually(t, func() string { return "it has not ended" }, func() bool {
+			select {
+			case <-p.ended:
+				return true
+			default:
+				return false
+			}
+		})
+		require.Contains(t, p.tail(), "failed to export service "+greet.Interface)
+	})
+}

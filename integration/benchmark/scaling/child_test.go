@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -24,11 +23,11 @@ import (
 // request is what a child is asked, one thing at a time.
 type request struct {
 	Do        task
-	Endpoints []string // of etcd
-	From, To  int      // grow: which processes
-	Processes int      // exact: of the whole fleet
-	Rounds    int      // exact: of providers that were added
-	Limit     time.Duration
+	Endpoints []string      // of etcd
+	From, To  int           // grow: which processes
+	Processes int           // exact: of the whole fleet
+	Rounds    int           // exact: of providers that were added
+	Limit     time.Duration // for grow and exact
 }
 
 type task string
@@ -38,7 +37,6 @@ const (
 	exact task = "exact" // wait until all know exactly the providers that there are
 	reset task = "reset" // forget the lags
 	told  task = "told"  // how soon consumers were told of providers that come and go
-	leave task = "leave" // end
 )
 
 type reply struct {
@@ -54,7 +52,7 @@ type child struct {
 	references []*reference
 }
 
-// runChild answers requests until it is asked to leave, or its parent ends.
+// runChild answers requests until its parent ends it, or ends.
 func runChild() error {
 	logger.SetLoggerLevel("fatal")
 	replies := os.NewFile(3, "replies")
@@ -75,9 +73,6 @@ func runChild() error {
 		if err := answers.Encode(answer); err != nil {
 			return err
 		}
-		if r.Do == leave {
-			return nil
-		}
 	}
 }
 
@@ -95,12 +90,6 @@ func (c *child) serve(r request, answer *reply) error {
 		for _, l := range c.references {
 			answer.Lags.join(l.takeLags())
 		}
-	case leave:
-		var leaving sync.WaitGroup
-		for _, m := range c.members {
-			leaving.Go(m.Destroy)
-		}
-		leaving.Wait()
 	default:
 		return fmt.Errorf("what is %q", r.Do)
 	}
@@ -113,7 +102,11 @@ const starting = 16
 func (c *child) grow(r request) error {
 	var group errgroup.Group
 	group.SetLimit(starting)
+	deadline := time.Now().Add(r.Limit)
 	for i := r.From; i < r.To; i++ {
+		if time.Now().After(deadline) {
+			return errors.Join(group.Wait(), fmt.Errorf("after %v only %d of %d have been started", r.Limit, i-r.From, r.To-r.From))
+		}
 		member, err := openRegistry(r.Endpoints, i)
 		if err != nil {
 			return err
@@ -155,7 +148,7 @@ func openRegistry(endpoints []string, i int) (registry.Registry, error) {
 	for k, endpoint := range endpoints {
 		own[k] = etcdtest.Loopback(endpoint, i)
 	}
-	return testkit.OpenRegistry(strings.Join(own, ","), "file-cache", "false", "registry.timeout", "60s")
+	return testkit.OpenRegistry(strings.Join(own, ","), "file-cache", "false", "registry.timeout", "20s")
 }
 
 func (c *child) awaitExact(r request) error {

@@ -93,7 +93,8 @@ func (f *fleet) each(r request) (all []reply, err error) {
 	return all, group.Wait()
 }
 
-// grow makes the fleet as large as that, and returns when all know of all.
+// grow makes the fleet as large as that, if it can be started within the limit, and
+// returns when all know of all.
 func (f *fleet) grow(size int, limit time.Duration) error {
 	f.t.Helper()
 	var group errgroup.Group
@@ -106,7 +107,7 @@ func (f *fleet) grow(size int, limit time.Duration) error {
 			continue
 		}
 		group.Go(func() error {
-			_, err := f.children[k].do(request{Do: grow, Endpoints: f.endpoints, From: from, To: to})
+			_, err := f.children[k].do(request{Do: grow, Endpoints: f.endpoints, From: from, To: to, Limit: limit})
 			return err
 		})
 	}
@@ -114,7 +115,7 @@ func (f *fleet) grow(size int, limit time.Duration) error {
 		return fmt.Errorf("start processes: %w", err)
 	}
 	f.size = size
-	return f.awaitExact(limit)
+	return f.awaitExact(patience)
 }
 
 // awaitExact waits until each process knows exactly the providers that there are.
@@ -137,11 +138,6 @@ func (f *fleet) takeLags() (lags, error) {
 		joined.join(r.Lags)
 	}
 	return joined, err
-}
-
-func (f *fleet) leave() error {
-	_, err := f.each(request{Do: leave})
-	return err
 }
 
 // cpu is what the fleet has used as of its last answers.

@@ -40,6 +40,10 @@ func outOfTime(what string, size int) string {
 	return fmt.Sprintf("No limit showed. More, %d %s, were not tried: there was no time left.", size, what)
 }
 
+func failedWith(size int, what string) string {
+	return fmt.Sprintf("With %d %s the measurement itself failed: see what the test says.", size, what)
+}
+
 func limited(at, problem string, l load) string {
 	return fmt.Sprintf("The limit showed with %s: %s. What was short: %s.", at, problem, l.limit())
 }

@@ -89,6 +89,7 @@ func (p plan) fillUp(t *testing.T, r *results) {
 					return
 				}
 			}
+			r.filledEnd = failedWith(size, "instances")
 			begin := time.Now()
 			row := f.fill(size)
 			took = time.Since(begin)
@@ -122,8 +123,9 @@ func (p plan) growUp(t *testing.T, r *results) {
 					return
 				}
 			}
+			r.grownEnd = failedWith(size, "processes")
 			begin := time.Now()
-			row := p.step(s, size)
+			row := p.step(s, size, max(patience, p.remains(r)-fixed))
 			took = max(0, time.Since(begin)-fixed)
 			t.Log(row)
 			r.grown = append(r.grown, row)
@@ -136,7 +138,6 @@ func (p plan) growUp(t *testing.T, r *results) {
 			}
 		}
 		r.grownEnd = noLimit
-		require.NoError(t, s.fleet.leave())
 	})
 }
 
@@ -157,7 +158,7 @@ type grown struct {
 // few is how many changes a second are made in a fleet of each size.
 const few = 20
 
-func (p plan) step(s *scene, size int) grown {
+func (p plan) step(s *scene, size int, limit time.Duration) grown {
 	s.t.Helper()
 	g := grown{processes: size}
 	c := changed{lags: lags{}}
@@ -168,7 +169,7 @@ func (p plan) step(s *scene, size int) grown {
 		before = s.now()
 	}
 	was, begin := s.fleet.size, time.Now()
-	err := s.fleet.grow(size, patience)
+	err := s.fleet.grow(size, limit)
 	end := s.now()
 	g.started = float64(size-was) / time.Since(begin).Seconds()
 	if err != nil {
@@ -180,14 +181,16 @@ func (p plan) step(s *scene, size int) grown {
 	g.connections = resting.largestMember("process_open_fds")
 	g.watches = resting.all("etcd_debugging_mvcc_watcher_total")
 	g.memory = resting.largestMember("process_resident_memory_bytes") / (1 << 20)
-	g.changed, g.herd = s.change(few, p.window), s.loseAndFind(patience)
+	g.changed, g.herd = s.change(few, p.window), s.loseAndFind()
 	switch {
 	case g.changed.problem != "":
 		g.problem, g.trouble = g.changed.problem, g.changed.load
 	case g.herd.problem != "":
 		g.problem, g.trouble = "after etcd was away: "+g.herd.problem, g.herd.load
 	default:
-		s.removeProviders()
+		if err := s.removeProviders(); err != nil {
+			g.problem, g.trouble = err.Error(), g.herd.load
+		}
 	}
 	return g
 }
@@ -195,8 +198,9 @@ func (p plan) step(s *scene, size int) grown {
 // changeMore makes more and more changes a second.
 func (p plan) changeMore(t *testing.T, s *scene, r *results) {
 	t.Helper()
-	r.changedAt, r.changedEnd = s.fleet.size, noLimit
+	r.changedAt = s.fleet.size
 	for _, perSecond := range p.changes {
+		r.changedEnd = failedWith(perSecond, "changes a second")
 		c := s.change(perSecond, p.window)
 		t.Log(c)
 		r.changed = append(r.changed, c)
@@ -205,4 +209,5 @@ func (p plan) changeMore(t *testing.T, s *scene, r *results) {
 			return
 		}
 	}
+	r.changedEnd = noLimit
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
-	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
@@ -59,7 +58,7 @@ const outage = 3 * time.Second
 
 // loseAndFind kills all members of etcd, starts them again, and has another
 // program add a provider of each service.
-func (s *scene) loseAndFind(limit time.Duration) herd {
+func (s *scene) loseAndFind() herd {
 	s.t.Helper()
 	for _, member := range s.etcd.Members {
 		member.Kill()
@@ -70,9 +69,9 @@ func (s *scene) loseAndFind(limit time.Duration) herd {
 	before := s.after(&c)
 	s.addProviders()
 	h := herd{}
-	if err := s.fleet.awaitExact(limit); err != nil {
+	if err := s.fleet.awaitExact(patience); err != nil {
 		h.problem = err.Error()
-	} else if err := s.awaitKeys(limit); err != nil {
+	} else if err := s.awaitKeys(); err != nil {
 		h.problem = err.Error()
 	}
 	end := s.now()
@@ -109,7 +108,7 @@ func (s *scene) addProviders() {
 }
 
 // removeProviders takes back what addProviders has put, in all rounds.
-func (s *scene) removeProviders() {
+func (s *scene) removeProviders() error {
 	s.t.Helper()
 	client := s.etcd.NewClient(testkit.Quickly)
 	defer client.Close()
@@ -119,17 +118,17 @@ func (s *scene) removeProviders() {
 		}
 	}
 	s.fleet.rounds = 0
-	require.NoError(s.t, s.fleet.awaitExact(time.Minute))
+	return s.fleet.awaitExact(patience)
 }
 
 // awaitKeys waits until each process has its keys in etcd, under a lease: those of
 // its provider and of its references.
-func (s *scene) awaitKeys(limit time.Duration) error {
+func (s *scene) awaitKeys() error {
 	s.t.Helper()
 	client := s.etcd.NewClient(testkit.Quickly)
 	defer client.Close()
 	want := s.fleet.size * (1 + references)
-	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		leased := 0
 		for _, kv := range testkit.Get(s.t, client, "/dubbo/", clientv3.WithPrefix(), clientv3.WithKeysOnly()).Kvs {
 			if kv.Lease != 0 {
@@ -140,7 +139,7 @@ func (s *scene) awaitKeys(limit time.Duration) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("after %v there are %d keys with a lease, of %d", limit, leased, want)
+			return fmt.Errorf("after %v there are %d keys with a lease, of %d", patience, leased, want)
 		}
 	}
 }
