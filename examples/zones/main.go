@@ -46,7 +46,7 @@ func run(port int, dir string) error {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(temporary)
+		defer func() { _ = os.RemoveAll(temporary) }()
 		dir = temporary
 	}
 	etcd, err := localetcd.Start(dir, port)

@@ -27,6 +27,7 @@ type spec struct {
 	Timeout    time.Duration  // of its requests; 0: dubbo-go's default, 3 s
 	Zone       string         // that its calls ask for, with the attachment registry.zone
 	ForceZone  bool           // they ask for no other
+	OtherZone  string         // that a call which has failed is made for again; empty: it is not
 	BuiltIn    bool           // it has dubbo-go's own registry instead of this one
 	Sample     sample         // the program that it is instead (samples_child_test.go)
 

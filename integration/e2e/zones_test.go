@@ -23,12 +23,17 @@ const (
 // zoned is the context of calls that ask for the child's zone, if it has one.
 func (s spec) zoned(ctx context.Context) context.Context {
 	if s.Zone != "" {
-		ctx = context.WithValue(ctx, constant.AttachmentKey, map[string]any{zoneKey: s.Zone})
+		ctx = zoned(ctx, s.Zone)
 	}
 	if s.ForceZone {
-		ctx = context.WithValue(ctx, forceZoneKey, true)
+		ctx = context.WithValue(ctx, forceZoneKey, true) //nolint:staticcheck // dubbo-go looks for the string
 	}
 	return ctx
+}
+
+// zoned is the context of calls that ask for a zone.
+func zoned(ctx context.Context, zone string) context.Context {
+	return context.WithValue(ctx, constant.AttachmentKey, map[string]any{zoneKey: zone})
 }
 
 // zones are two etcds, of the zones east and west, and processes of one level.
@@ -105,6 +110,24 @@ func TestOtherZoneIsCalledWhenTheSessionsOfThePreferredOnesHaveRunOut(t *testing
 		a.kill()
 		awaitView(t, c, onlyGreet(w))
 		c.reset()
+		again := start(t, a.spec)
+		awaitView(t, c, onlyGreet(again))
+		requireNoFailure(t, c)
+	})
+}
+
+// What docs/scaling.md has for those who cannot wait for sessions to run out.
+func TestNoCallFailsThatIsMadeForTheOtherZoneWhenAZoneHasCrashed(t *testing.T) {
+	inZones(t, short, func(t *testing.T, z *zones) {
+		a, w := z.provider(z.east, "a"), z.provider(z.west, "w")
+		z.awaitRegistered(z.west, w)
+		calling := z.consumer(func(_, _ *registrySpec) {})
+		calling.Zone, calling.OtherZone = "east", "west"
+		c := start(t, calling)
+		awaitView(t, c, onlyGreet(a))
+		c.reset()
+		a.kill()
+		awaitView(t, c, onlyGreet(w))
 		again := start(t, a.spec)
 		awaitView(t, c, onlyGreet(again))
 		requireNoFailure(t, c)

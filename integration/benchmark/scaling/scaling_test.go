@@ -162,7 +162,7 @@ func (p plan) step(s *scene, size int, limit time.Duration) grown {
 	s.t.Helper()
 	g := grown{processes: size}
 	c := changed{lags: lags{}}
-	before := moment{}
+	var before moment
 	if len(s.fleet.children) > 0 {
 		before = s.after(&c)
 	} else {
