@@ -30,7 +30,7 @@ const members = 3
 // newScene starts etcd as an operator has it: with fsync, and etcd's defaults.
 func newScene(t testing.TB) *scene {
 	t.Helper()
-	return &scene{t: t, etcd: etcdtest.StartCluster(t, members, etcdtest.WithEveryAddress(), etcdtest.WithFlags(
+	return &scene{t: t, etcd: etcdtest.StartCluster(t, members, etcdtest.WithEveryAddress(), etcdtest.WithPatience(2*time.Minute), etcdtest.WithFlags(
 		"--unsafe-no-fsync=false", "--heartbeat-interval=100", "--election-timeout=1000",
 		"--quota-backend-bytes=8589934592", "--auto-compaction-mode=periodic", "--auto-compaction-retention=1h",
 	))}
