@@ -25,9 +25,8 @@ type spec struct {
 	Pause      time.Duration  // between two calls of one of them; 0: 10 ms
 	Home       string         // its HOME, where the cache file is; empty: one of its own
 	Timeout    time.Duration  // of its requests; 0: dubbo-go's default, 3 s
-	Zone       string         // that its calls ask for, with the attachment registry.zone
-	ForceZone  bool           // they ask for no other
-	OtherZone  string         // that a call which has failed is made for again; empty: it is not
+	Zones      []string       // that a call asks for, one after the other until one answers; none: it asks for none
+	ForceZone  bool           // only who is in that zone is called
 	BuiltIn    bool           // it has dubbo-go's own registry instead of this one
 	Sample     sample         // the program that it is instead (samples_child_test.go)
 

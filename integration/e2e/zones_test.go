@@ -14,26 +14,31 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
-// Keys of dubbo-go's zone-aware cluster: an attachment, and a value of a context.
-const (
-	zoneKey      = constant.RegistryKey + "." + constant.RegistryZoneKey
-	forceZoneKey = constant.RegistryKey + "." + constant.RegistryZoneForceKey
-)
+// forceZoneKey is a value of a context, of dubbo-go's zone-aware cluster.
+const forceZoneKey = constant.RegistryKey + "." + constant.RegistryZoneForceKey
 
-// zoned is the context of calls that ask for the child's zone, if it has one.
-func (s spec) zoned(ctx context.Context) context.Context {
-	if s.Zone != "" {
-		ctx = zoned(ctx, s.Zone)
-	}
+// forced is the context of calls that only who is in the zone that they ask for may
+// answer, if the child is to make such.
+func (s spec) forced(ctx context.Context) context.Context {
 	if s.ForceZone {
 		ctx = context.WithValue(ctx, forceZoneKey, true) //nolint:staticcheck // dubbo-go looks for the string
 	}
 	return ctx
 }
 
-// zoned is the context of calls that ask for a zone.
-func zoned(ctx context.Context, zone string) context.Context {
-	return context.WithValue(ctx, constant.AttachmentKey, map[string]any{zoneKey: zone})
+// tryZones makes a call, which may be made twice, in one zone after the other until
+// one answers. docs/scaling.md has it. Without zones it is made as it is.
+func tryZones(ctx context.Context, zones []string, call func(context.Context) error) (err error) {
+	if len(zones) == 0 {
+		return call(ctx)
+	}
+	for _, zone := range zones {
+		asking := map[string]any{"registry.zone": zone}
+		if err = call(context.WithValue(ctx, constant.AttachmentKey, asking)); err == nil {
+			break
+		}
+	}
+	return err
 }
 
 // zones are two etcds, of the zones east and west, and processes of one level.
@@ -122,7 +127,7 @@ func TestNoCallFailsThatIsMadeForTheOtherZoneWhenAZoneHasCrashed(t *testing.T) {
 		a, w := z.provider(z.east, "a"), z.provider(z.west, "w")
 		z.awaitRegistered(z.west, w)
 		calling := z.consumer(func(_, _ *registrySpec) {})
-		calling.Zone, calling.OtherZone = "east", "west"
+		calling.Zones = []string{"east", "west"}
 		c := start(t, calling)
 		awaitView(t, c, onlyGreet(a))
 		c.reset()
@@ -220,7 +225,7 @@ func TestCallsThatAskForAZoneGoThereAndToTheOtherWhenItHasNobody(t *testing.T) {
 	inZones(t, long, func(t *testing.T, z *zones) {
 		a, w := z.provider(z.east, "a"), z.provider(z.west, "w")
 		calling := z.consumer(func(east, west *registrySpec) { east.Weight, west.Weight = 1, 1 })
-		calling.Zone = "west"
+		calling.Zones = []string{"west"}
 		c := start(t, calling)
 		calling.ForceZone = true
 		forced := start(t, calling)

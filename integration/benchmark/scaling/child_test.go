@@ -55,16 +55,22 @@ type child struct {
 // runChild answers requests until its parent ends it, or ends.
 func runChild() error {
 	logger.SetLoggerLevel("fatal")
-	replies := os.NewFile(3, "replies")
-	c := &child{}
-	requests, answers := json.NewDecoder(os.Stdin), json.NewEncoder(replies)
-	for {
-		var r request
-		if err := requests.Decode(&r); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
+	requests := make(chan request)
+	go func() { // stdin ends with the parent, whatever is being done
+		for decoder := json.NewDecoder(os.Stdin); ; {
+			var r request
+			if err := decoder.Decode(&r); errors.Is(err, io.EOF) {
+				os.Exit(0)
+			} else if err != nil {
+				fmt.Fprintln(os.Stderr, "a part of the fleet: read a request:", err)
+				os.Exit(1)
+			}
+			requests <- r
 		}
+	}()
+	c := &child{}
+	answers := json.NewEncoder(os.NewFile(3, "replies"))
+	for r := range requests {
 		answer := reply{Lags: lags{}}
 		if err := c.serve(r, &answer); err != nil {
 			answer.Err = err.Error()
@@ -74,6 +80,7 @@ func runChild() error {
 			return err
 		}
 	}
+	return nil
 }
 
 func (c *child) serve(r request, answer *reply) error {
