@@ -92,6 +92,10 @@ app-chaos: etcd ## likewise, whole applications as processes of their own
 e2e-race: etcd ## the end-to-end tests, the applications with the race detector as well
 	cd integration && E2E_RACE=1 go test -race -count=1 -parallel 3 -timeout 60m ./e2e/
 
+.PHONY: scaling
+scaling: etcd ## what one etcd cluster serves, into docs/scaling.md; takes the whole machine for ten minutes (QUICK=1: one, and no page)
+	cd integration && SCALING=1 SCALING_DOC=$(if $(QUICK),,$(CURDIR)/docs/scaling.md) go test -count=1 -timeout 30m -v -run 'TestScaling$$' ./benchmark/scaling/
+
 .PHONY: interop
 interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven
 	cd integration && go test -race -tags interop -count=1 -v ./interop/
