@@ -44,6 +44,19 @@ etcd: ## build the etcd server, etcdctl and etcdutl, which the tests run, unless
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/etcdctl/v3
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/etcdutl/v3
 
+.PHONY: check
+check: fmt-check lint ## what is quick: format, linters, the tests that need no etcd
+	GOWORK=off go test -timeout $(TIMEOUT) ./...
+
+.PHONY: systems
+systems: ## look at all modules as Windows and macOS build them
+	@for system in windows darwin; do export GOOS=$$system CGO_ENABLED=0; \
+		$(call in-modules,echo "    for $$GOOS" && go vet ./...); done
+
+.PHONY: api
+api: ## compare what is exported with the last release
+	@.ci/api
+
 .PHONY: lint
 lint: ## golangci-lint in all modules
 	@$(call in-modules,$(GOLANGCI) run ./...)
@@ -66,11 +79,11 @@ fmt-check: ## fail when a file is not formatted
 
 .PHONY: tidy
 tidy: ## go mod tidy in all modules
-	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy); done
+	@for module in $(MODULES) tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy); done
 
 .PHONY: tidy-check
 tidy-check: ## fail when a go.mod or go.sum is not tidy
-	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy -diff); done
+	@for module in $(MODULES) tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
 bench: etcd ## all benchmarks; BENCH=regexp picks some
@@ -87,6 +100,10 @@ app-chaos: etcd ## likewise, whole applications as processes of their own
 .PHONY: e2e-race
 e2e-race: etcd ## the end-to-end tests, the applications with the race detector as well
 	cd integration && E2E_RACE=1 go test -race -count=1 -parallel 3 -timeout 60m ./e2e/
+
+.PHONY: matrix
+matrix: etcd ## other versions of etcd and dubbo-go, into docs/versions.md; MATRIX="-etcd 3.5 -dubbo none" picks
+	cd integration && GOWORK=off go run ./internal/matrix $(MATRIX)
 
 .PHONY: interop
 interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven
