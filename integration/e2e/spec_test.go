@@ -63,6 +63,7 @@ type registrySpec struct {
 	Session          time.Duration // 0: the registry's default
 	Type             registryType
 	NoReport         bool // it is no metadata report
+	ZooKeeper        bool // it is dubbo-go's registry on ZooKeeper
 }
 
 // registryType is the registry-type of dubbo-go's configuration.
@@ -82,6 +83,9 @@ func (r registrySpec) options(id string, several bool) []registry.Option {
 	opts := []registry.Option{
 		registry.WithEtcdV3(),
 		registry.WithAddress(r.Address),
+	}
+	if r.ZooKeeper {
+		opts[0] = registry.WithZookeeper()
 	}
 	if several || r.Type != byDefault {
 		opts = append(opts, registry.WithID(id))

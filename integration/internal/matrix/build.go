@@ -123,7 +123,7 @@ func unpackEtcd(ctx context.Context, dir string) (etcd, error) {
 	}
 	version := regexp.MustCompile(`etcd Version: (\S+)`).FindStringSubmatch(out)
 	if version == nil || !strings.HasPrefix(version[1], "3.4.") {
-		return e, fmt.Errorf("Debian's etcd here is no 3.4: %s", strings.TrimSpace(out))
+		return e, fmt.Errorf("the etcd of this Debian is no 3.4: %s", strings.TrimSpace(out))
 	}
 	e.version = version[1]
 	return e, nil
