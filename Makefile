@@ -12,7 +12,7 @@ BENCH    ?= .
 CHAOS_DURATION ?= 5m
 
 # in-modules runs $(1) in each module that has Go files, on its own go.mod.
-in-modules = for module in $(MODULES); do \
+in-modules = for module in $(MODULES) deploy; do \
 	if find $$module -name '*.go' -print -quit | grep -q .; then \
 		(cd $$module && export GOWORK=off && echo "==> $$module: $(strip $(1))" && $(1)); \
 	fi; done
@@ -27,6 +27,7 @@ GOVULNCHECK = go tool -modfile=$(CURDIR)/tools/go.mod govulncheck
 .PHONY: test
 test: test-alone etcd ## all tests with the race detector
 	go test -race -parallel $(PARALLEL) -timeout $(TIMEOUT) $(PACKAGES)
+	cd deploy && GOWORK=off go test ./...
 
 .PHONY: build
 build: etcd ## compile what the tests are made of
@@ -79,11 +80,11 @@ fmt-check: ## fail when a file is not formatted
 
 .PHONY: tidy
 tidy: ## go mod tidy in all modules
-	@for module in $(MODULES) tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy); done
+	@for module in $(MODULES) deploy tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy); done
 
 .PHONY: tidy-check
 tidy-check: ## fail when a go.mod or go.sum is not tidy
-	@for module in $(MODULES) tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy -diff); done
+	@for module in $(MODULES) deploy tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
 bench: etcd ## all benchmarks; BENCH=regexp picks some

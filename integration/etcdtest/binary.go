@@ -96,3 +96,6 @@ func moduleDir() string {
 	}
 	return ""
 }
+
+// Binary returns the path of the etcd server that is run.
+func Binary() (string, error) { return binary() }
