@@ -20,6 +20,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
@@ -208,7 +209,7 @@ func TestWhatAManifestNamesIsThere(t *testing.T) {
 				assert.Contains(t, volumes, mount.Name, name)
 			}
 			if c.ReadinessProbe != nil {
-				assert.True(t, slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == portOf(c.ReadinessProbe) }), name)
+				assert.True(t, slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return isOf(c.ReadinessProbe.HTTPGet.Port, p) }), name)
 			}
 		}
 	}
@@ -217,11 +218,12 @@ func TestWhatAManifestNamesIsThere(t *testing.T) {
 	assert.Equal(t, pods["etcd"].Labels, m.budget.Spec.Selector.MatchLabels)
 }
 
-func portOf(p *corev1.Probe) string {
-	if p.HTTPGet != nil {
-		return p.HTTPGet.Port.StrVal
+// isOf reports whether a probe's port is that of a container.
+func isOf(probe intstr.IntOrString, port corev1.ContainerPort) bool {
+	if probe.Type == intstr.String {
+		return probe.StrVal == port.Name
 	}
-	return p.TCPSocket.Port.StrVal
+	return probe.IntVal == port.ContainerPort
 }
 
 // The certificate is for the names by which members and clients call a member, and

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +23,7 @@ import (
 )
 
 // recorded are commands that would take minutes, and are looked at instead of run.
-var recorded = []string{"go", "make", "kubectl"}
+var recorded = []string{"go", "make", "kubectl", "curl"}
 
 // Each page's commands run as they stand there, one after another, in a directory that
 // has what the repository has. etcdctl is that of an etcd of the page.
@@ -117,6 +118,9 @@ func workplace(t *testing.T) string {
 func requirePossible(t *testing.T, words []string) {
 	t.Helper()
 	switch line := strings.Join(words, " "); {
+	case words[0] == "curl":
+		_, err := url.Parse(words[len(words)-1])
+		require.NoError(t, err, line)
 	case words[0] == "kubectl":
 		requireKustomization(t, line, words[1:])
 	case words[0] == "make":
