@@ -68,6 +68,7 @@ type registrySpec struct {
 	Zone             string
 	Weight           int64
 	Preferred        bool
+	ZooKeeper        bool // it is dubbo-go's registry on ZooKeeper
 }
 
 // registryType is the registry-type of dubbo-go's configuration.
@@ -87,6 +88,9 @@ func (r registrySpec) options(id string, several bool) []registry.Option {
 	opts := []registry.Option{
 		registry.WithEtcdV3(),
 		registry.WithAddress(r.Address),
+	}
+	if r.ZooKeeper {
+		opts[0] = registry.WithZookeeper()
 	}
 	if several || r.Type != byDefault {
 		opts = append(opts, registry.WithID(id))

@@ -47,7 +47,9 @@ func (s *Server) arguments(initialCluster string) []string {
 		"--unsafe-no-fsync",
 		"--heartbeat-interval=50",
 		"--election-timeout=500",
-		"--log-format=console",
+	}
+	if takesLogFormat() {
+		args = append(args, "--log-format=console")
 	}
 	return append(args, s.config.flags...)
 }
