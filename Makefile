@@ -1,9 +1,10 @@
-# Three modules: "." is what users get, the other two keep what only tests and
-# samples need out of it. go.work joins them; tools/ holds what looks at the code.
+# Four modules: "." is what users get, console what operators run, and the other two
+# keep what only tests and samples need out of both. go.work joins them; tools/ holds
+# what looks at the code.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-MODULES  := . integration examples
+MODULES  := . integration examples console
 TIMEOUT  ?= 20m
 # Tests of a package at a time: most wait, for processes that start and leases that end.
 PARALLEL ?= 8

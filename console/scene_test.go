@@ -40,7 +40,7 @@ func TestScreenshot(t *testing.T) {
 	page.media("light")
 	page.waitText("#empty", "Waiting for etcd")
 	take("-waiting")
-	etcd.start()
+	etcd.Start()
 	page.waitText("#empty", "No service")
 	take("-empty")
 
@@ -60,7 +60,7 @@ func TestScreenshot(t *testing.T) {
 	take("-narrow-detail")
 	page.click("#detail-close")
 	page.do(chromedp.EmulateViewport(1180, 860))
-	etcd.stop()
+	etcd.Kill()
 	page.waitText("#notice", "as it was last seen")
 	take("-away")
 }

@@ -33,7 +33,7 @@ func TestPageFollowsTheRegistryByItself(t *testing.T) {
 	// There is no etcd yet.
 	page.waitText("#link", "etcd does not answer")
 	page.waitText("#empty", "Waiting for etcd at "+etcd.address())
-	etcd.start()
+	etcd.Start()
 	page.waitText("#link", "connected")
 	page.waitText("#empty", "No service in /dubbo yet")
 
@@ -63,11 +63,11 @@ func TestPageFollowsTheRegistryByItself(t *testing.T) {
 	page.waitText("#count-providers", "1")
 
 	// etcd goes: what was there stays to be seen. etcd comes: what has changed is seen.
-	etcd.stop()
+	etcd.Kill()
 	page.waitText("#link", "etcd does not answer")
 	page.waitText("#notice", "as it was last seen")
 	page.waitText("[data-category=providers]", "10.0.0.2")
-	etcd.start()
+	etcd.Start()
 	etcd.put("/dubbo/com.example.After/providers/" + url.QueryEscape("tri://10.0.0.3:20000/com.example.After?interface=com.example.After"))
 	page.waitText("#link", "connected")
 	page.waitText("[data-service='com.example.After']", "10.0.0.3")
@@ -90,7 +90,7 @@ func TestWhateverIsRegisteredIsShownAsText(t *testing.T) {
 	t.Parallel()
 	const markup = `<img src=x onerror="window.hit=1"><script>window.hit=1</script>`
 	etcd := newEtcd(t)
-	etcd.start()
+	etcd.Start()
 	nasty := []string{
 		markup,
 		`"'><svg/onload=window.hit=1>`,
@@ -131,7 +131,7 @@ func TestWhateverIsRegisteredIsShownAsText(t *testing.T) {
 func TestPageIsUsedByKeyboard(t *testing.T) {
 	t.Parallel()
 	etcd := newEtcd(t)
-	etcd.start()
+	etcd.Start()
 	putScene(etcd)
 	page := openTab(t, startConsole(t, etcd.address()).url)
 	page.waitText("#count-services", "4")

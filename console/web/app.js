@@ -289,7 +289,7 @@ function showEmpty(total, shown) {
     say('etcd refuses to be read', 'The message above says why. A user is given by -username, and its password by the variable ETCD_PASSWORD.');
   } else if (link.etcd?.status === 'silent') {
     if (local) say(`Waiting for etcd at ${etcd}`, 'It does not answer. This page goes on by itself when it does. The quickstart starts an etcd there, with some services:', 'go run ./examples/quickstart -keep');
-    else say(`Waiting for etcd at ${etcd}`, 'It does not answer. Start it, and this page goes on by itself. Is it elsewhere? Then start the console with:', 'go run ./examples/console -etcd host:port');
+    else say(`Waiting for etcd at ${etcd}`, 'It does not answer. Start it, and this page goes on by itself. Is it elsewhere? Then start the console with:', 'go run ./console -etcd host:port');
   } else {
     say('Reading …', `from etcd at ${etcd}`);
   }

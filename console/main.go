@@ -3,7 +3,7 @@
 // Command console is a web page that shows what is registered: services, their
 // providers and consumers, overrides and routers. It follows etcd by itself.
 //
-//	go run ./examples/console
+//	go run ./console
 //
 // It reads the etcd at 127.0.0.1:2379, where examples/quickstart -keep,
 // examples/provider and examples/consumer are as well; -etcd names another one.
