@@ -7,25 +7,18 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"path"
 	"sync"
 	"time"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
 )
 
 // config is what the console is started with.
 type config struct {
-	addr               string // where the page is served
-	etcd               string // servers, separated by commas
-	group, namespace   string
-	username, password string            // of etcd; empty if it asks for none
-	tls                transport.TLSInfo // of etcd; empty: there is none
-	askEvery           time.Duration     // how often etcd is asked whether it is there
+	target.Target
+	addr     string        // where the page is served
+	askEvery time.Duration // how often etcd is asked whether it is there
 }
-
-// root is what all keys begin with that the console shows.
-func (c config) root() string { return path.Join("/", c.namespace, c.group) }
 
 // console runs until close.
 type console struct {

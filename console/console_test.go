@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
 )
 
@@ -76,7 +77,7 @@ func TestPageFollowsTheRegistryByItself(t *testing.T) {
 	// The console goes, and comes.
 	console.close()
 	page.waitText("#link", "console does not answer")
-	again, err := start(config{addr: strings.Trim(console.url, "htp:/"), etcd: etcd.address(), group: "dubbo", askEvery: 100 * time.Millisecond})
+	again, err := start(config{Target: target.Target{Address: etcd.address(), Group: "dubbo"}, addr: strings.Trim(console.url, "htp:/"), askEvery: 100 * time.Millisecond})
 	require.NoError(t, err)
 	t.Cleanup(again.close)
 	page.waitText("#link", "connected")
@@ -175,7 +176,7 @@ func TestConsoleEndsAtOnceWithPagesOpenAndWithoutEtcd(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
 	require.NoError(t, err)
 	defer l.Close()
-	c, err := start(config{addr: "127.0.0.1:0", etcd: l.Addr().String(), group: "dubbo", askEvery: 100 * time.Millisecond})
+	c, err := start(config{Target: target.Target{Address: l.Addr().String(), Group: "dubbo"}, addr: "127.0.0.1:0", askEvery: 100 * time.Millisecond})
 	require.NoError(t, err)
 	response, err := http.Get(c.url + "events")
 	require.NoError(t, err)
@@ -192,10 +193,10 @@ func TestConsoleSaysWhatItCannotBeStartedWith(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	_, err = start(config{addr: l.Addr().String(), etcd: "127.0.0.1:2379", group: "dubbo"})
+	_, err = start(config{Target: target.Target{Address: "127.0.0.1:2379", Group: "dubbo"}, addr: l.Addr().String()})
 	require.ErrorContains(t, err, l.Addr().String())
 
-	_, err = start(config{addr: "127.0.0.1:0", etcd: "127.0.0.1:port", group: "dubbo"})
+	_, err = start(config{Target: target.Target{Address: "127.0.0.1:port", Group: "dubbo"}, addr: "127.0.0.1:0"})
 	require.ErrorContains(t, err, "127.0.0.1:port")
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
 )
 
 func TestEtcdThatRefusesIsToldFromOneThatIsAway(t *testing.T) {
@@ -18,7 +20,7 @@ func TestEtcdThatRefusesIsToldFromOneThatIsAway(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		c := config{etcd: etcd.address(), group: "dubbo", username: username, password: password, askEvery: 50 * time.Millisecond}
+		c := config{Target: target.Target{Address: etcd.address(), Group: "dubbo", Username: username, Password: password}, askEvery: 50 * time.Millisecond}
 		askEtcd(ctx, c, func(s etcdStatus, reason string) {
 			require.NotContains(t, reason, secret)
 			require.Equal(t, s == refuses, reason != "", "a refusal has a reason: %q", reason)

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command console is a web page that shows what is registered: services, their
-// providers and consumers, overrides and routers. It follows etcd by itself.
+// Command console is for who runs services that are registered in etcd.
 //
-//	go run ./console
+//	console          a web page that shows what is registered, and follows etcd
+//	console doctor   looks for what keeps a service from it, and says what to do
 //
 // It reads the etcd at 127.0.0.1:2379, where examples/quickstart -keep,
 // examples/provider and examples/consumer are as well; -etcd names another one.
-// It sees what dubbo-admin sees, by the same subscription, and changes nothing.
+// docs/console.md describes it all.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -22,39 +23,69 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 )
 
-// passwordVariable holds the password, which is not to stand in a list of
-// processes.
-const passwordVariable = "ETCD_PASSWORD"
+// Exit codes, for scripts.
+const (
+	exitFailed = 1 // something is wrong with what was looked at
+	exitUsage  = 2 // the command line, or what it names
+)
+
+// errFound says that something is wrong, and has been told.
+var errFound = errors.New("something is wrong")
+
+// usageError is an error of whoever wrote the command line.
+type usageError struct{ error }
 
 func main() {
-	c := config{password: os.Getenv(passwordVariable), askEvery: time.Second}
-	flag.StringVar(&c.addr, "addr", "127.0.0.1:8090", "where to serve the page")
-	flag.StringVar(&c.etcd, "etcd", "127.0.0.1:2379", "the etcd servers, as host:port, separated by commas")
-	flag.StringVar(&c.group, "group", "dubbo", "the registry's group, the first part of every key")
-	flag.StringVar(&c.namespace, "namespace", "", "the registry's namespace, if it has one")
-	flag.StringVar(&c.username, "username", "", "the etcd user; the password is read from "+passwordVariable)
-	flag.StringVar(&c.tls.TrustedCAFile, "ca-cert-file", "", "a PEM file with the authorities of etcd's certificate: TLS is used")
-	flag.StringVar(&c.tls.CertFile, "tls-cert-file", "", "a PEM file with the certificate that etcd is shown")
-	flag.StringVar(&c.tls.KeyFile, "tls-key-file", "", "a PEM file with its key")
-	flag.StringVar(&c.tls.ServerName, "tls-server-name", "", "the name that etcd's certificate is checked for")
-	flag.Parse()
-	logger.SetLoggerLevel("warn")
-
+	logger.SetLoggerLevel("error")
+	name, args, command := "console", os.Args[1:], page
+	if len(args) > 0 {
+		switch args[0] {
+		case "doctor":
+			name, args, command = "console doctor", args[1:], examine
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, c)
+	err := command(ctx, flag.NewFlagSet(name, flag.ContinueOnError), args)
 	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "console:", err)
-		os.Exit(1)
+	var usage usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errFound):
+		os.Exit(exitFailed)
+	case errors.As(err, &usage):
+		fmt.Fprintln(os.Stderr, name+":", err)
+		os.Exit(exitUsage)
+	default:
+		fmt.Fprintln(os.Stderr, name+":", err)
+		os.Exit(exitFailed)
 	}
 }
 
-func run(ctx context.Context, c config) error {
+// parse reads the flags; there are no other arguments.
+func parse(flags *flag.FlagSet, args []string) error {
+	err := flags.Parse(args)
+	if err == nil && flags.NArg() > 0 {
+		err = fmt.Errorf("%q is no command and no flag; -help lists them", flags.Arg(0))
+	}
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return usageError{err}
+}
+
+// page serves the web page until ctx ends.
+func page(ctx context.Context, flags *flag.FlagSet, args []string) error {
+	c := config{askEvery: time.Second}
+	c.Flags(flags)
+	flags.StringVar(&c.addr, "addr", "127.0.0.1:8090", "where to serve the page")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
 	console, err := start(c)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("What is in %s of the etcd at %s is shown on %s (Ctrl-C ends it)\n", c.root(), c.etcd, console.url)
+	fmt.Printf("What is in %s of the etcd at %s is shown on %s (Ctrl-C ends it)\n", c.Root(), c.Address, console.url)
 	select {
 	case <-ctx.Done():
 	case err = <-console.failed:

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/mask"
 )
 
 //go:embed web
@@ -38,7 +40,7 @@ type about struct {
 }
 
 func newAbout(c config) about {
-	return about{Run: time.Now().UnixMilli(), Etcd: shown("", c.etcd), Root: c.root()}
+	return about{Run: time.Now().UnixMilli(), Etcd: mask.Value("", c.Address), Root: c.Root()}
 }
 
 // message is what a page is told: everything at first, then what changed.

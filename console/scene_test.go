@@ -12,6 +12,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
 )
 
 // With this variable a screenshot is taken into the file that it names, and
@@ -91,7 +93,7 @@ func putScene(e *etcdServer) {
 // startConsole starts one that ends with the test.
 func startConsole(t *testing.T, etcd string) *console {
 	t.Helper()
-	c, err := start(config{addr: "127.0.0.1:0", etcd: etcd, group: "dubbo", askEvery: 100 * time.Millisecond})
+	c, err := start(config{Target: target.Target{Address: etcd, Group: "dubbo"}, addr: "127.0.0.1:0", askEvery: 100 * time.Millisecond})
 	require.NoError(t, err)
 	t.Cleanup(c.close)
 	return c

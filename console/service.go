@@ -18,6 +18,8 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 
 	_ "dubbo.apache.org/dubbo-go/v3/config_center/configurator" // applies overrides
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/mask"
 )
 
 // service is what the page shows of an interface.
@@ -89,11 +91,11 @@ func newService(name string, entries iter.Seq[*entry]) *service {
 
 // newRow has what all categories have in common.
 func newRow(e *entry) row {
-	get := func(name string) string { return shown(name, e.url.GetParam(name, "")) }
+	get := func(name string) string { return mask.Value(name, e.url.GetParam(name, "")) }
 	r := row{
 		ID:          e.id,
-		Protocol:    cut(e.url.Protocol),
-		Address:     cut(strings.TrimSuffix(e.url.Location, ":0")),
+		Protocol:    mask.Cut(e.url.Protocol),
+		Address:     mask.Cut(strings.TrimSuffix(e.url.Location, ":0")),
 		Application: get(constant.ApplicationKey),
 		Group:       get(constant.GroupKey),
 		Version:     get(constant.VersionKey),
@@ -115,7 +117,7 @@ func providerRow(e *entry, overrides []*common.URL) row {
 	effective := overridden(e.url, overrides)
 	r.Disabled = isDisabled(effective)
 	if weight := effective.GetParam(constant.WeightKey, usualWeight); weight != usualWeight && !isUnset(weight, effective) {
-		r.Weight = cut(weight)
+		r.Weight = mask.Cut(weight)
 	}
 	for _, p := range paramsOf(effective) {
 		if !slices.Contains(r.Params, p) && !slices.Contains(ofTheRule, p.Name) {
@@ -177,7 +179,7 @@ func routerRow(e *entry) row {
 	if decoded, err := url.QueryUnescape(rule); err == nil { // Java encodes it by itself
 		rule = decoded
 	}
-	r.Rule = shown("rule", rule)
+	r.Rule = mask.Value("rule", rule)
 	return r
 }
 
@@ -212,7 +214,7 @@ func paramsOf(u *common.URL) []param {
 	names := slices.Sorted(maps.Keys(values))
 	params := make([]param, 0, len(names))
 	for _, name := range names[:min(len(names), mostParams)] {
-		params = append(params, param{cut(name), shown(name, strings.Join(values[name], ","))})
+		params = append(params, param{mask.Cut(name), mask.Value(name, strings.Join(values[name], ","))})
 	}
 	return params
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/mask"
 )
 
 // serviceOf is what is shown of these URLs.
@@ -122,7 +124,7 @@ func TestWhatIsTooLongIsCut(t *testing.T) {
 	t.Parallel()
 	p := serviceOf(t, provider("10.0.0.1:20000", "&a="+strings.Repeat("ä", 5000)+strings.Repeat("&", 1)+"b=c")).Providers[0]
 	require.Equal(t, "a", p.Params[0].Name)
-	require.Equal(t, strings.Repeat("ä", longest/2)+"…", p.Params[0].Value)
+	require.Equal(t, strings.Repeat("ä", mask.Longest/2)+"…", p.Params[0].Value)
 
 	var many strings.Builder
 	for i := range 2 * mostParams {

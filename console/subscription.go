@@ -34,18 +34,18 @@ func subscribe(c config, l registry.NotifyListener) (*subscription, error) {
 	// dubbo-go makes the same of a registry's configuration.
 	u := common.NewURLWithOptions(
 		common.WithProtocol(etcdv3registry.Protocol),
-		common.WithUsername(c.username),
-		common.WithPassword(c.password),
+		common.WithUsername(c.Username),
+		common.WithPassword(c.Password),
 		common.WithParams(url.Values{
-			constant.RegistryGroupKey:     {c.group},
-			constant.RegistryNamespaceKey: {c.namespace},
-			"ca-cert-file":                {c.tls.TrustedCAFile},
-			"tls-cert-file":               {c.tls.CertFile},
-			"tls-key-file":                {c.tls.KeyFile},
-			"tls-server-name":             {c.tls.ServerName},
+			constant.RegistryGroupKey:     {c.Group},
+			constant.RegistryNamespaceKey: {c.Namespace},
+			"ca-cert-file":                {c.TLS.TrustedCAFile},
+			"tls-cert-file":               {c.TLS.CertFile},
+			"tls-key-file":                {c.TLS.KeyFile},
+			"tls-server-name":             {c.TLS.ServerName},
 		}),
 	)
-	u.Location = c.etcd
+	u.Location = c.Address
 	reg, err := extension.GetRegistry(etcdv3registry.Protocol, u)
 	if err != nil {
 		return nil, err

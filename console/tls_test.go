@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 )
 
@@ -20,8 +21,8 @@ func TestEtcdWithTLSIsRead(t *testing.T) {
 	etcd := etcdtest.Start(t, etcdtest.WithTLS(ca, false))
 
 	c := config{
-		etcd: etcd.Endpoint(), group: "dubbo", askEvery: 50 * time.Millisecond,
-		tls: transport.TLSInfo{TrustedCAFile: ca.CertFile},
+		Target:   target.Target{Address: etcd.Endpoint(), Group: "dubbo", TLS: transport.TLSInfo{TrustedCAFile: ca.CertFile}},
+		askEvery: 50 * time.Millisecond,
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -32,7 +33,7 @@ func TestEtcdWithTLSIsRead(t *testing.T) {
 	})
 	require.ErrorIs(t, ctx.Err(), context.Canceled, "it has not answered")
 
-	c.tls.TrustedCAFile = filepath.Join(t.TempDir(), "none")
+	c.TLS.TrustedCAFile = filepath.Join(t.TempDir(), "none")
 	_, err := subscribe(c, newCatalog(time.Now))
 	require.ErrorContains(t, err, "ca-cert-file")
 }

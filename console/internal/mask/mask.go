@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package mask hides what is not to be seen: whatever in etcd may be a secret of its
+// owner.
+package mask
 
 import (
 	"regexp"
@@ -9,8 +11,9 @@ import (
 )
 
 const (
-	hidden  = "***"
-	longest = 2000 // characters of a value that the page is told
+	hidden = "***"
+	// Longest is how many bytes of a value are shown.
+	Longest = 2000
 )
 
 // secrets are what the names of parameters have in them that are not shown,
@@ -26,8 +29,8 @@ var (
 	encoded     = regexp.MustCompile(`(?i)(%(?:25)*3A%(?:25)*2F%(?:25)*2F)(?:[^%&\s,;]|%(?:25)*3A|%(?:25)*[4-7][1-9A-F])*(%(?:25)*40)`)
 )
 
-// shown is a value as it may be shown.
-func shown(name, value string) string {
+// Value is a value as it may be shown, by the name that it has.
+func Value(name, value string) string {
 	for _, word := range strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("-_. ~", r) }) {
 		if value != "" && slices.Contains(words, word) {
 			return hidden
@@ -45,13 +48,25 @@ func shown(name, value string) string {
 		}
 	}
 	value = credentials.ReplaceAllString(value, "://"+hidden+"@")
-	return cut(encoded.ReplaceAllString(value, "${1}"+hidden+"${2}"))
+	return Cut(encoded.ReplaceAllString(value, "${1}"+hidden+"${2}"))
 }
 
-// cut shortens what would fill the page.
-func cut(s string) string {
-	if len(s) <= longest {
+// Cut shortens what would fill the page.
+func Cut(s string) string {
+	if len(s) <= Longest {
 		return s
 	}
-	return strings.ToValidUTF8(s[:longest], "") + "…"
+	return strings.ToValidUTF8(s[:Longest], "") + "…"
+}
+
+// Key is a key of etcd as it may be shown: without the parameters of a URL, and without
+// its credentials.
+func Key(key string) string {
+	lower := strings.ToLower(key)
+	for _, mark := range []string{"?", "%3f", "%253f"} {
+		if at := strings.Index(lower, mark); at >= 0 {
+			key, lower = key[:at]+"…", lower[:at]
+		}
+	}
+	return Value("", key)
 }
