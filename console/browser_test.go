@@ -26,8 +26,9 @@ const browserVariable = "CONSOLE_BROWSER"
 
 // tab is a page in a headless Chromium.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	limit time.Duration // of what it waits for
 
 	mu     sync.Mutex
 	errors []string // what went wrong in the page, guarded by mu
@@ -37,14 +38,14 @@ type tab struct {
 // that the page breaks its own Content-Security-Policy.
 func openTab(t *testing.T, url string) *tab {
 	t.Helper()
-	timed, cancel := context.WithTimeout(context.Background(), 4*patience)
+	timed, cancel := context.WithTimeout(context.Background(), 10*patience)
 	t.Cleanup(cancel)
 	ctx, cancel := chromedp.NewContext(timed, chromedp.WithAllocatorOptions(
 		chromedp.ExecPath(chromium(t)),
 		chromedp.NoSandbox, // containers have none to offer, and the page is ours
 	))
 	t.Cleanup(cancel)
-	b := &tab{t: t, ctx: ctx}
+	b := &tab{t: t, ctx: ctx, limit: patience}
 	t.Cleanup(func() {
 		b.requireNoErrors()
 		require.NoError(t, chromedp.Cancel(ctx))
@@ -111,8 +112,8 @@ func (b *tab) wait(expression string) {
 		if is {
 			return
 		}
-		if time.Since(begin) > patience {
-			b.t.Fatalf("after %v the page does not have: %s\nIts text is:\n%s", patience, expression, b.text("body"))
+		if time.Since(begin) > b.limit {
+			b.t.Fatalf("after %v the page does not have: %s\nIts text is:\n%s", b.limit, expression, b.text("body"))
 		}
 	}
 }

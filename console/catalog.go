@@ -23,6 +23,7 @@ type catalog struct {
 	lastID   uint64
 	loaded   bool // the registry has told what there is
 	etcd     etcdState
+	view     *view         // of the application level; nil: it has not been read
 	changed  chan struct{} // closed by the next change
 }
 
@@ -39,6 +40,7 @@ type entry struct {
 type members struct {
 	entries map[string]*entry // by key
 	view    *service          // made of them; nil: to be made
+	served  []row             // of the application level, as it is in view
 }
 
 // etcdState says how etcd is, for the page.
@@ -53,6 +55,7 @@ type snapshot struct {
 	loaded   bool
 	etcd     etcdState
 	services map[string]*service // by interface
+	view     *view               // not nil
 }
 
 func newCatalog(now func() time.Time) *catalog {
@@ -106,20 +109,46 @@ func (c *catalog) setEtcd(s etcdStatus, reason string) {
 	}
 }
 
+// setView takes what the application level comes to.
+func (c *catalog) setView(v *view) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name := range v.served {
+		if c.services[name] == nil {
+			c.services[name] = &members{entries: map[string]*entry{}}
+		}
+	}
+	c.view = v
+	for name, m := range c.services {
+		if len(m.entries) == 0 && v.served[name] == nil {
+			delete(c.services, name)
+		}
+	}
+	c.wake()
+}
+
 // snapshot returns what there is, and a channel that is closed when there is
 // something else.
 func (c *catalog) snapshot() (snapshot, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := snapshot{loaded: c.loaded, etcd: c.etcd, services: make(map[string]*service, len(c.services))}
+	s := snapshot{loaded: c.loaded, etcd: c.etcd, services: make(map[string]*service, len(c.services)), view: c.view}
+	if s.view == nil {
+		s.view = &view{rules: []row{}, problems: []problem{}}
+	}
 	for name, m := range c.services {
-		if m.view == nil {
-			m.view = newService(name, maps.Values(m.entries))
+		served := s.view.served[name]
+		if m.view == nil || !sameRows(m.served, served) {
+			m.view, m.served = newService(name, maps.Values(m.entries)), served
+			m.view.Applications = append(m.view.Applications, served...)
 		}
 		s.services[name] = m.view
 	}
 	return s, c.changed
 }
+
+// sameRows says whether they are one and the same; those that are equal are.
+func sameRows(a, b []row) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // put adds an entry, or replaces what it says. It keeps its place and time.
 func (c *catalog) put(key string, u *common.URL) {
@@ -153,7 +182,7 @@ func (c *catalog) remove(key string) {
 	m := c.services[name]
 	delete(m.entries, key)
 	m.view = nil
-	if len(m.entries) == 0 {
+	if len(m.entries) == 0 && c.view.servedBy(name) == nil {
 		delete(c.services, name)
 	}
 }

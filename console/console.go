@@ -56,6 +56,7 @@ func start(c config) (*console, error) {
 		},
 	}
 	started.running.Go(func() { askEtcd(ctx, c, shown.setEtcd) })
+	started.running.Go(func() { newFollower(c, time.Now, shown.setView).run(ctx) })
 	started.running.Go(func() {
 		if err := started.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			started.failed <- err

@@ -4,6 +4,7 @@
 //
 //	console          a web page that shows what is registered, and follows etcd
 //	console doctor   looks for what keeps a service from it, and says what to do
+//	console gc       deletes what is left over of what is gone
 //
 // It reads the etcd at 127.0.0.1:2379, where examples/quickstart -keep,
 // examples/provider and examples/consumer are as well; -etcd names another one.
@@ -42,6 +43,8 @@ func main() {
 		switch args[0] {
 		case "doctor":
 			name, args, command = "console doctor", args[1:], examine
+		case "gc":
+			name, args, command = "console gc", args[1:], collect
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -14,7 +14,7 @@ import (
 
 const (
 	// patience is how long a test waits for what should happen soon.
-	patience = 30 * time.Second
+	patience = time.Minute
 	// poll is how often it looks.
 	poll = 10 * time.Millisecond
 )

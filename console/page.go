@@ -24,7 +24,8 @@ const (
 	settle       = 100 * time.Millisecond // from one message to a page to the next: changes come in flocks
 	heartbeat    = 10 * time.Second       // the page reconnects when it has not heard one for longer
 	reconnect    = time.Second            // after so long a browser tries again
-	writeTimeout = 10 * time.Second       // a browser that takes nothing is given up
+	writeTimeout = 10 * time.Second       // a browser that takes nothing for so long is given up
+	pieceSize    = 64 << 10               // bytes that are written at once
 )
 
 // policy has the browser load and run nothing but what is in web, and refuse
@@ -50,6 +51,15 @@ type message struct {
 	Loaded  bool       `json:"loaded"`
 	Changed []*service `json:"changed,omitempty"`
 	Gone    []string   `json:"gone,omitempty"`
+
+	// Of the application level and the configuration center. Those of which the whole
+	// is told are left out if they have not changed.
+	Applications     []*application `json:"applications,omitempty"` // that changed
+	ApplicationsGone []string       `json:"applicationsGone,omitempty"`
+	Rules            *[]row         `json:"rules,omitempty"`
+	Problems         *[]problem     `json:"problems,omitempty"`
+	MoreProblems     int            `json:"moreProblems,omitempty"`
+	Refused          []string       `json:"refused,omitempty"` // prefixes that may not be read
 }
 
 func handler(c *catalog, a about, address net.Addr) http.Handler {
@@ -125,9 +135,12 @@ func send(w http.ResponseWriter, event string, data any) error {
 		return err
 	}
 	connection := http.NewResponseController(w)
-	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, encoded); err != nil {
-		return err
+	text := fmt.Appendf(nil, "event: %s\ndata: %s\n\n", event, encoded)
+	for piece := range slices.Chunk(text, pieceSize) { // a browser that is slow takes some of it at least
+		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
 	}
 	return connection.Flush()
 }
@@ -146,7 +159,34 @@ func difference(last, now snapshot) message {
 			m.Gone = append(m.Gone, name)
 		}
 	}
+	m.ofView(last.view, now.view)
 	slices.SortFunc(m.Changed, func(a, b *service) int { return strings.Compare(a.Name, b.Name) })
 	slices.Sort(m.Gone)
 	return m
+}
+
+// ofView is the part of difference that is about the application level.
+func (m *message) ofView(last, now *view) {
+	m.Refused = now.refused
+	for name, a := range now.applications {
+		if last.application(name) != a {
+			m.Applications = append(m.Applications, a)
+		}
+	}
+	slices.SortFunc(m.Applications, func(a, b *application) int { return strings.Compare(a.Name, b.Name) })
+	if last == nil {
+		last = &view{}
+	}
+	for name := range last.applications {
+		if now.applications[name] == nil {
+			m.ApplicationsGone = append(m.ApplicationsGone, name)
+		}
+	}
+	slices.Sort(m.ApplicationsGone)
+	if last.rules == nil || !slices.EqualFunc(last.rules, now.rules, equalRows) {
+		m.Rules = &now.rules
+	}
+	if m.MoreProblems = now.more; last.problems == nil || !slices.Equal(last.problems, now.problems) {
+		m.Problems = &now.problems
+	}
 }

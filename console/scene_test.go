@@ -90,10 +90,15 @@ func putScene(e *etcdServer) {
 	}
 }
 
+// configOf is that of a console in a test.
+func configOf(etcd string) config {
+	return config{Target: target.Target{Address: etcd, Group: "dubbo"}, addr: "127.0.0.1:0", askEvery: 100 * time.Millisecond}
+}
+
 // startConsole starts one that ends with the test.
 func startConsole(t *testing.T, etcd string) *console {
 	t.Helper()
-	c, err := start(config{Target: target.Target{Address: etcd, Group: "dubbo"}, addr: "127.0.0.1:0", askEvery: 100 * time.Millisecond})
+	c, err := start(configOf(etcd))
 	require.NoError(t, err)
 	t.Cleanup(c.close)
 	return c

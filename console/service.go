@@ -29,6 +29,8 @@ type service struct {
 	Consumers []row  `json:"consumers"`
 	Overrides []row  `json:"overrides"`
 	Routers   []row  `json:"routers"`
+	// Applications serve it at application level.
+	Applications []row `json:"applications"`
 }
 
 // row is one entry. What does not apply to its category is empty.
@@ -48,6 +50,15 @@ type row struct {
 	Conditions  []param `json:"conditions,omitempty"`
 	Rule        string  `json:"rule,omitempty"` // of a router
 	Params      []param `json:"params"`
+
+	// Of the application level.
+	Revision string `json:"revision,omitempty"`
+	Tag      string `json:"tag,omitempty"`
+	Lease    string `json:"lease,omitempty"`   // in hexadecimal, as etcdctl has it
+	Changed  int64  `json:"changed,omitempty"` // the revision of etcd in which the key was put last
+	Count    int    `json:"count,omitempty"`   // of an application's instances
+	Mapped   bool   `json:"mapped,omitempty"`  // by a mapping, not only by metadata
+	Broken   string `json:"broken,omitempty"`  // why it is of no use
 }
 
 // param is a parameter of a URL, fit to be shown.
@@ -60,7 +71,7 @@ type param struct {
 const usualWeight = "100"
 
 func newService(name string, entries iter.Seq[*entry]) *service {
-	s := &service{Name: name, Providers: []row{}, Consumers: []row{}, Overrides: []row{}, Routers: []row{}}
+	s := &service{Name: name, Providers: []row{}, Consumers: []row{}, Overrides: []row{}, Routers: []row{}, Applications: []row{}}
 	var providers []*entry
 	var overrides []*common.URL
 	// In the order of their creation: of overrides that contradict each other
@@ -196,11 +207,17 @@ func started(e *entry) int64 {
 	if err != nil {
 		return 0
 	}
+	return startedAt(t, e.seen)
+}
+
+// startedAt is a timestamp in milliseconds; zero if it makes no sense for what the
+// console heard of at a time.
+func startedAt(t int64, seen time.Time) int64 {
 	const secondsOfYear5138 = 100_000_000_000
 	if t < secondsOfYear5138 {
 		t *= 1000
 	}
-	if t < time.Date(2008, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() || t > e.seen.Add(24*time.Hour).UnixMilli() {
+	if t < time.Date(2008, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() || t > seen.Add(24*time.Hour).UnixMilli() {
 		return 0
 	}
 	return t

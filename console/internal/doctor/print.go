@@ -11,9 +11,9 @@ import (
 
 // Print writes a finding for people: a line, and one with what to do.
 func Print(w io.Writer, f Finding) {
-	fmt.Fprintf(w, "%-8s %-11s %s\n", f.Status, f.Check, line(f.Text))
+	_, _ = fmt.Fprintf(w, "%-8s %-11s %s\n", f.Status, f.Check, line(f.Text))
 	if f.Do != "" {
-		fmt.Fprintf(w, "%20s -> %s\n", "", line(f.Do))
+		_, _ = fmt.Fprintf(w, "%20s -> %s\n", "", line(f.Do))
 	}
 }
 

@@ -85,7 +85,7 @@ func (w *World) ofInterface(i *Interface) (all []Problem) {
 			}
 		}
 	}
-	if i.Key != nil && i.entries() == 0 {
+	if i.Key != nil && i.Entries() == 0 {
 		all = append(all, Problem{Kind: EmptyService, Interface: i.Name, Key: i.Key.Name,
 			Text: fmt.Sprintf("%s has a key for dubbo-admin and nothing below it", i.Name), Do: "if it is gone for good: console gc"})
 	}

@@ -10,15 +10,18 @@ import (
 	"slices"
 	"strings"
 
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/keys"
 )
 
 // Entry is a key in etcd. It does not change.
 type Entry struct {
 	keys.Key
-	Created int64 // the revision in which the key was created
-	Changed int64 // the revision in which it was put last
-	Lease   int64 // that it is under; 0: none
+	Value   []byte // not to be written to
+	Created int64  // the revision in which the key was created
+	Changed int64  // the revision in which it was put last
+	Lease   int64  // that it is under; 0: none
 }
 
 // Application is one at application level.
@@ -46,8 +49,8 @@ type Interface struct {
 	Routers      []*Entry
 }
 
-// entries are how many of the interface level there are.
-func (i *Interface) entries() int {
+// Entries are how many of the interface level there are.
+func (i *Interface) Entries() int {
 	return len(i.Providers) + len(i.Consumers) + len(i.Overrides) + len(i.Routers)
 }
 
@@ -156,6 +159,18 @@ func (w *World) add(e *Entry) {
 	case keys.Router:
 		i.Routers = append(i.Routers, e)
 	}
+}
+
+// Provides says whether an application has a provider at interface level.
+func (w *World) Provides(application string) bool {
+	for _, i := range w.Interfaces {
+		for _, p := range i.Providers {
+			if p.URL.Param(constant.ApplicationKey) == application {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Alive says whether an application has an instance.
