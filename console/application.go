@@ -37,6 +37,7 @@ type problem struct {
 	Text        string     `json:"text"`
 	Do          string     `json:"do"`
 	Key         string     `json:"key"`
+	KeyID       uint64     `json:"keyId,omitempty"` // of one that can be deleted
 	Interface   string     `json:"interface,omitempty"`
 	Application string     `json:"application,omitempty"`
 }
@@ -59,17 +60,29 @@ type view struct {
 type viewer struct {
 	seen map[string]time.Time // when the console heard of a key
 	last *view
+	rows map[*world.Entry]made // of the last view, by instance
+}
+
+// made is the row of an instance, and the metadata that it was made with.
+type made struct {
+	row      row
+	metadata *world.Entry
 }
 
 func (v *viewer) view(w *world.World, refused []string) *view {
 	next := &view{applications: map[string]*application{}, served: map[string][]row{}, rules: []row{}, problems: []problem{}, refused: refused}
+	kept := map[*world.Entry]made{}
 	for name, a := range w.Applications {
 		if last := v.last.application(name); last != nil && same(last.of, a) {
 			next.applications[name] = last
-			continue
+		} else {
+			next.applications[name] = v.application(a)
 		}
-		next.applications[name] = v.application(a)
+		for _, e := range a.Instances {
+			kept[e] = v.rows[e]
+		}
 	}
+	v.rows = kept
 	for name, i := range w.Interfaces {
 		if len(i.Applications) == 0 {
 			continue
@@ -90,8 +103,12 @@ func (v *viewer) view(w *world.World, refused []string) *view {
 			next.more++
 			continue
 		}
+		var deletable uint64
+		if p.Kind == world.Unreadable {
+			deletable = idOf(p.Key)
+		}
 		next.problems = append(next.problems, problem{
-			ID: strconv.FormatUint(idOf(string(p.Kind)+p.Key+p.Text), 36), Kind: p.Kind, Text: mask.Value("", p.Text), Do: p.Do,
+			KeyID: deletable, ID: strconv.FormatUint(idOf(string(p.Kind)+p.Key+p.Text), 36), Kind: p.Kind, Text: mask.Value("", p.Text), Do: p.Do,
 			Key: mask.Key(p.Key), Interface: mask.Cut(p.Interface), Application: mask.Cut(p.Application),
 		})
 	}
@@ -142,7 +159,16 @@ func (v *viewer) row(e *world.Entry) row {
 func (v *viewer) application(a *world.Application) *application {
 	shown := &application{Name: a.Name, Instances: []row{}, Serves: []row{}, Revisions: []row{}, of: a}
 	for _, e := range a.Instances {
-		shown.Instances = append(shown.Instances, v.instance(a, e))
+		var metadata *world.Entry
+		if e.Instance != nil {
+			metadata = a.Metadata[e.Instance.Revision()]
+		}
+		known, ok := v.rows[e]
+		if !ok || known.metadata != metadata {
+			known = made{v.instance(a, e), metadata}
+			v.rows[e] = known
+		}
+		shown.Instances = append(shown.Instances, known.row)
 	}
 	for _, name := range a.Interfaces {
 		shown.Serves = append(shown.Serves, row{ID: idOf(name), Address: mask.Cut(name), Params: []param{}})

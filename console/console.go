@@ -3,8 +3,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -18,6 +22,8 @@ type config struct {
 	target.Target
 	addr     string        // where the page is served
 	askEvery time.Duration // how often etcd is asked whether it is there
+	access   access
+	audit    *slog.Logger // of what is changed; nil: the usual log
 }
 
 // console runs until close.
@@ -36,7 +42,27 @@ func start(c config) (*console, error) {
 	if err != nil {
 		return nil, err // it names the address
 	}
+	scheme := "http"
+	if c.access.certFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.access.certFile, c.access.keyFile)
+		if err != nil {
+			_ = listener.Close()
+			return nil, fmt.Errorf("-page-cert-file and -page-key-file: %w", err)
+		}
+		scheme = "https"
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	}
 	shown := newCatalog(time.Now)
+	following := newFollower(c, time.Now, shown.setView)
+	var do *actions
+	if c.access.write {
+		do = &actions{config: c, catalog: shown, store: following.look, client: following.client, audit: cmp.Or(c.audit, slog.Default())}
+	}
+	gate, err := newGate(c.access, listener.Addr(), handler(shown, newAbout(c), do))
+	if err != nil {
+		_ = listener.Close()
+		return nil, usageError{err}
+	}
 	subscribed, err := subscribe(c, shown)
 	if err != nil {
 		_ = listener.Close()
@@ -44,19 +70,19 @@ func start(c config) (*console, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	started := &console{
-		url:          "http://" + listener.Addr().String() + "/",
+		url:          scheme + "://" + listener.Addr().String() + "/",
 		failed:       make(chan error, 1),
 		subscription: subscribed,
 		stop:         stop,
 		server: &http.Server{
-			Handler:           handler(shown, newAbout(c), listener.Addr()),
+			Handler:           gate,
 			BaseContext:       func(net.Listener) context.Context { return ctx },
 			ReadHeaderTimeout: 5 * time.Second,
 			IdleTimeout:       time.Minute,
 		},
 	}
 	started.running.Go(func() { askEtcd(ctx, c, shown.setEtcd) })
-	started.running.Go(func() { newFollower(c, time.Now, shown.setView).run(ctx) })
+	started.running.Go(func() { following.run(ctx) })
 	started.running.Go(func() {
 		if err := started.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			started.failed <- err

@@ -17,8 +17,12 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 )
 
-// rest is how many times longer than the making of a view the next one waits at least.
-const rest = 4
+// The next view waits rest times longer than the last one took, but not for longer than
+// longestRest.
+const (
+	rest        = 4
+	longestRest = 2 * time.Second
+)
 
 func layoutOf(t target.Target) keys.Layout {
 	return keys.Layout{Root: t.Root(), Services: t.Services(), Config: t.Config()}
@@ -31,6 +35,10 @@ type follower struct {
 	layout keys.Layout
 	now    func() time.Time
 	tell   func(*view)
+
+	dialing    sync.Mutex // guards what follows
+	connection *clientv3.Client
+	ended      bool
 
 	mu      sync.Mutex // guards what follows
 	store   world.Store
@@ -49,31 +57,13 @@ func newFollower(c config, now func() time.Time, tell func(*view)) *follower {
 
 // run follows etcd until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	var client *clientv3.Client
-	var dialing sync.Mutex // guards client
-	f.hub = listener.NewHub(listener.Config{Dial: func(asking context.Context) (*clientv3.Client, error) {
-		dialing.Lock()
-		defer dialing.Unlock()
-		if client == nil {
-			made, err := f.Dial(ctx)
-			if err != nil {
-				return nil, err
-			}
-			client = made
-		}
-		return client, asking.Err()
-	}})
-	defer func() {
-		f.hub.Close()
-		if client != nil {
-			_ = client.Close()
-		}
-	}()
+	f.hub = listener.NewHub(listener.Config{Dial: f.client})
+	defer f.end()
 	var running sync.WaitGroup
 	for _, prefix := range f.layout.Prefixes() {
 		running.Go(func() { f.mirror(ctx, prefix) })
 	}
-	v := &viewer{}
+	v := &viewer{rows: map[*world.Entry]made{}}
 	for {
 		select {
 		case <-ctx.Done():
@@ -90,9 +80,42 @@ func (f *follower) run(ctx context.Context) {
 		f.tell(v.view(w, refused))
 		select {
 		case <-ctx.Done():
-		case <-time.After(max(settle, rest*time.Since(begin))):
+		case <-time.After(min(max(settle, rest*time.Since(begin)), longestRest)):
 		}
 	}
+}
+
+// client returns the connection, which is made with the first call.
+func (f *follower) client(ctx context.Context) (*clientv3.Client, error) {
+	f.dialing.Lock()
+	defer f.dialing.Unlock()
+	if f.ended {
+		return nil, context.Canceled
+	}
+	if f.connection == nil {
+		made, err := f.Dial(context.Background()) // it is closed in end
+		if err != nil {
+			return nil, err
+		}
+		f.connection = made
+	}
+	return f.connection, ctx.Err()
+}
+
+func (f *follower) end() {
+	f.hub.Close()
+	f.dialing.Lock()
+	defer f.dialing.Unlock()
+	if f.ended = true; f.connection != nil {
+		_ = f.connection.Close()
+	}
+}
+
+// look has the keys looked at.
+func (f *follower) look(at func(*world.Store)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at(&f.store)
 }
 
 // mirror takes in what changes below a prefix.

@@ -81,6 +81,13 @@ func page(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	c := config{askEvery: time.Second}
 	c.Flags(flags)
 	flags.StringVar(&c.addr, "addr", "127.0.0.1:8090", "where to serve the page")
+	flags.BoolVar(&c.access.write, "write", false, "let the page change things in etcd; who does what is logged")
+	flags.StringVar(&c.access.hosts, "hosts", "", "the names under which the page may be opened, separated by commas (any, but for an address of this machine)")
+	flags.StringVar(&c.access.loginFile, "login-file", "", "a file of who may log in: lines of user:bcrypt, as htpasswd -nB USER writes them")
+	flags.StringVar(&c.access.userHeader, "user-header", "", "the header in which a proxy names the user, X-Forwarded-User for instance")
+	flags.StringVar(&c.access.proxies, "trusted-proxies", "", "the networks of such proxies, as 10.0.0.0/8, separated by commas")
+	flags.StringVar(&c.access.certFile, "page-cert-file", "", "a PEM file with the certificate of the page: it is served with TLS")
+	flags.StringVar(&c.access.keyFile, "page-key-file", "", "a PEM file with its key")
 	if err := parse(flags, args); err != nil {
 		return err
 	}

@@ -38,10 +38,12 @@ type about struct {
 	Run  int64  `json:"run"` // tells one run of the console from another: IDs of rows are of a run
 	Etcd string `json:"etcd"`
 	Root string `json:"root"`
+	// Write says whether the page has actions.
+	Write bool `json:"write,omitempty"`
 }
 
 func newAbout(c config) about {
-	return about{Run: time.Now().UnixMilli(), Etcd: mask.Value("", c.Address), Root: c.Root()}
+	return about{Run: time.Now().UnixMilli(), Etcd: mask.Value("", c.Address), Root: c.Root(), Write: c.access.write}
 }
 
 // message is what a page is told: everything at first, then what changed.
@@ -55,6 +57,7 @@ type message struct {
 	// Of the application level and the configuration center. Those of which the whole
 	// is told are left out if they have not changed.
 	Applications     []*application `json:"applications,omitempty"` // that changed
+	Parts            []part         `json:"parts,omitempty"`        // of large ones that changed
 	ApplicationsGone []string       `json:"applicationsGone,omitempty"`
 	Rules            *[]row         `json:"rules,omitempty"`
 	Problems         *[]problem     `json:"problems,omitempty"`
@@ -62,7 +65,8 @@ type message struct {
 	Refused          []string       `json:"refused,omitempty"` // prefixes that may not be read
 }
 
-func handler(c *catalog, a about, address net.Addr) http.Handler {
+// handler serves the page. With no actions nothing can be changed by it.
+func handler(c *catalog, a about, do *actions) http.Handler {
 	assets, err := fs.Sub(web, "web")
 	if err != nil {
 		panic(err) // the name is not a path
@@ -70,18 +74,10 @@ func handler(c *catalog, a about, address net.Addr) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(assets))
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) { stream(w, r, c, a) })
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isLoopback(address.String()) && !isLoopback(r.Host) {
-			// A site whose name has been made to point here.
-			http.Error(w, "This page is for this machine: open it as http://"+address.String(), http.StatusForbidden)
-			return
-		}
-		w.Header().Set("Content-Security-Policy", policy)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
-		w.Header().Set("Cache-Control", "no-store")
-		mux.ServeHTTP(w, r)
-	})
+	if do != nil {
+		mux.HandleFunc("POST /action", do.serve)
+	}
+	return mux
 }
 
 func isLoopback(hostport string) bool {
@@ -169,7 +165,11 @@ func difference(last, now snapshot) message {
 func (m *message) ofView(last, now *view) {
 	m.Refused = now.refused
 	for name, a := range now.applications {
-		if last.application(name) != a {
+		switch known := last.application(name); {
+		case known == a:
+		case known != nil && len(a.Instances) > largeApplication:
+			m.Parts = append(m.Parts, partOf(known, a))
+		default:
 			m.Applications = append(m.Applications, a)
 		}
 	}
@@ -189,4 +189,33 @@ func (m *message) ofView(last, now *view) {
 	if m.MoreProblems = now.more; last.problems == nil || !slices.Equal(last.problems, now.problems) {
 		m.Problems = &now.problems
 	}
+}
+
+// largeApplication has so many instances that a page is told only of those that changed.
+const largeApplication = 200
+
+// part is what changed of a large application.
+type part struct {
+	application            // its instances are those that changed, or came
+	InstancesGone []uint64 `json:"instancesGone"`
+}
+
+func partOf(last, now *application) part {
+	p := part{application: *now, InstancesGone: []uint64{}}
+	p.Instances = []row{}
+	known := make(map[uint64]*row, len(last.Instances))
+	for i := range last.Instances {
+		known[last.Instances[i].ID] = &last.Instances[i]
+	}
+	for _, r := range now.Instances {
+		if before := known[r.ID]; before == nil || !equalRows(*before, r) {
+			p.Instances = append(p.Instances, r)
+		}
+		delete(known, r.ID)
+	}
+	for id := range known {
+		p.InstancesGone = append(p.InstancesGone, id)
+	}
+	slices.Sort(p.InstancesGone)
+	return p
 }

@@ -19,7 +19,9 @@ import (
 func serve(t *testing.T, c *catalog) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	server.Config.Handler = handler(c, about{Run: 1, Etcd: "127.0.0.1:2379", Root: "/dubbo"}, server.Listener.Addr())
+	gate, err := newGate(access{}, server.Listener.Addr(), handler(c, about{Run: 1, Etcd: "127.0.0.1:2379", Root: "/dubbo"}, nil))
+	require.NoError(t, err)
+	server.Config.Handler = gate
 	server.Start()
 	t.Cleanup(server.Close)
 	return server

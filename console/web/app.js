@@ -8,6 +8,7 @@ import { close, isOpen, showDetail } from './detail.js';
 import { connect, link, setOpen, showLink } from './link.js';
 import { kinds, needsAttention } from './rows.js';
 import { showEmpty } from './empty.js';
+import { actionsFor } from './actions.js';
 
 const manyGroups = 12; // more than so many start folded
 const fewProblems = 5; // so many are shown at first
@@ -99,7 +100,7 @@ function showProblems() {
     const text = where && groups.has(idOf(...where)) ? element('button', { type: 'button', class: 'go' }, p.text) : element('span', {}, p.text);
     text.addEventListener?.('click', () => { if (where) go(...where); });
     return element('li', {}, badge(problemNames[p.kind] ?? p.kind, garbage.has(p.kind) ? '' : 'warn'), text,
-      element('span', { class: 'do' }, `${p.do}.`), element('code', { class: 'quiet' }, p.key));
+      element('span', { class: 'do' }, `${p.do}.`), element('code', { class: 'quiet' }, p.key), p.keyId ? actionsFor(p.kind, '', p.keyId) : null);
   }));
   if (allProblems && moreProblems) byId('problems-list').append(element('li', {}, `and ${moreProblems} more: console doctor counts them`));
 }
@@ -186,9 +187,21 @@ function take(message) {
   for (const data of message.changed ?? []) showGroup('service', data, animate);
   for (const name of message.gone ?? []) removeGroup('service', name);
   for (const data of message.applications ?? []) showGroup('application', data, animate);
+  for (const part of message.parts ?? []) takePart(part, animate);
   for (const name of message.applicationsGone ?? []) removeGroup('application', name);
   if (message.rules) takeRules(message.rules, animate);
   show();
+}
+
+// takePart takes what changed of a large application.
+function takePart({ instancesGone, ...data }, animate) {
+  const known = groups.get(idOf('application', data.name));
+  if (!known) return;
+  const rows = new Map(known.data.instances.map(row => [row.id, row]));
+  for (const id of instancesGone) rows.delete(id);
+  for (const row of data.instances) rows.set(row.id, row);
+  data.instances = [...rows.values()].sort((a, b) => (a.address < b.address ? -1 : Number(a.address > b.address)));
+  showGroup('application', data, animate);
 }
 
 // takeRules shows all rules as a group for each of the configuration center's groups.

@@ -5,6 +5,7 @@
 import { ago, badge, byId, element, list, time } from './elements.js';
 import { groups, idOf, onOpen } from './cards.js';
 import { kinds } from './rows.js';
+import { actionsFor } from './actions.js';
 
 let detail = null; // {kind, name, key, id} of the row in the dialog
 
@@ -14,6 +15,7 @@ export const close = () => byId('detail').close();
 function openDetail(kind, name, key, id) {
   detail = { kind, name, key, id };
   showDetail();
+  byId('detail-actions').replaceChildren(...[actionsFor(key, name, id)].filter(Boolean));
   byId('detail-body').scrollTop = 0;
   if (!isOpen()) byId('detail').showModal();
 }
@@ -80,6 +82,7 @@ byId('detail').addEventListener('close', () => {
   const tr = group?.tables.get(detail.key)?.rows.get(detail.id)?.tr;
   detail = null;
   byId('detail-body').replaceChildren();
+  byId('detail-actions').replaceChildren();
   delete byId('detail-body').dataset.content;
   (tr?.querySelector('button') ?? group?.card.querySelector('summary'))?.focus();
 });

@@ -30,8 +30,14 @@ func (s *Store) Take(changes []listener.Change) {
 	}
 }
 
-// Get returns the entry of a key, nil if there is none.
-func (s *Store) Get(key string) *Entry { return s.entries[key] }
+// All calls f with each entry, until it returns false.
+func (s *Store) All(f func(*Entry) bool) {
+	for _, e := range s.entries {
+		if !f(e) {
+			return
+		}
+	}
+}
 
 // World is what there is now.
 func (s *Store) World() *World { return New(slices.Collect(maps.Values(s.entries))) }
