@@ -92,6 +92,11 @@ e2e-race: etcd ## the end-to-end tests, the applications with the race detector 
 interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven
 	cd integration && go test -race -tags interop -count=1 -v ./interop/
 
+.PHONY: axe
+axe: etcd ## axe-core looks at the console; needs Chromium and npm, which fetches it
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cd $$dir && npm pack --silent axe-core@4 >/dev/null && tar xzf axe-core-*.tgz && \
+	cd $(CURDIR)/console && CONSOLE_AXE=$$dir/package/axe.min.js go test -count=1 -v -run 'TestAxe' .
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
 	@{ grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . || true; } | sed 's/func //' | { failed=; while IFS=: read -r file target; do \

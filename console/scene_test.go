@@ -12,8 +12,10 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // With this variable a screenshot is taken into the file that it names, and
@@ -21,7 +23,7 @@ import (
 //
 //	CONSOLE_SCREENSHOT=/tmp/console.png go test -run TestScreenshot ./console
 //
-// The one in the README is made so, with the fonts Inter and JetBrains Mono.
+// Those in docs/ are made so, with the fonts Inter and JetBrains Mono where there are.
 const screenshotVariable = "CONSOLE_SCREENSHOT"
 
 func TestScreenshot(t *testing.T) {
@@ -47,9 +49,16 @@ func TestScreenshot(t *testing.T) {
 	take("-empty")
 
 	putScene(etcd)
+	putApplications(etcd)
 	page.waitText("#count-routers", "1")
-	page.do(chromedp.EmulateViewport(1180, 1210))
+	page.waitText("#count-instances", "4")
+	page.do(chromedp.EmulateViewport(1180, 1500))
 	take("")
+	page.click("#views [data-view=application]")
+	page.waitText("[data-application=orders] [data-category=instances]", "10.4.0.22")
+	page.do(chromedp.EmulateViewport(1180, 1240))
+	take("-applications")
+	page.click("#views [data-view=service]")
 	page.media("dark")
 	take("-dark")
 	page.click("[data-category=providers] tr.disabled button")
@@ -87,6 +96,30 @@ func putScene(e *etcdServer) {
 		{audit, "providers", "tri://10.4.0.51:20000/" + audit + "?application=audit&interface=" + audit + "&dynamic=false&methods=Append&side=provider&timestamp=" + since(95*24*time.Hour)},
 	} {
 		e.put("/dubbo/" + entry.service + "/" + entry.category + "/" + url.QueryEscape(entry.url))
+	}
+}
+
+// putApplications registers the applications of putScene at application level, too.
+func putApplications(e *etcdServer) {
+	put := func(key, format string, args ...any) { testkit.Put(e.t, e.Client(), key, fmt.Sprintf(format, args...)) }
+	const orders = "com.example.shop.OrderService"
+	put("/dubbo/mapping/"+orders, "orders")
+	put("/dubbo/mapping/com.example.Greeter", "greeter")
+	put("/dubbo/mapping/com.example.legacy.Invoices", "invoices")
+	put("/dubbo/orders/7d1f0c", `{"app":"orders","revision":"7d1f0c","services":{"eu/%s:2.1.0:tri":{"name":%[1]q,"group":"eu","version":"2.1.0","protocol":"tri","port":20000,"params":{"methods":"place,cancel,find"}}}}`, orders)
+	put("/dubbo/orders/55aa01", `{"app":"orders","revision":"55aa01","services":{}}`)
+	put("/dubbo/config/dubbo/orders.tag-router", "configVersion: v3.0\nforce: false\nenabled: true\nkey: orders\ntags: []\n")
+	lease, err := e.Client().Grant(e.t.Context(), 600)
+	require.NoError(e.t, err)
+	for i, instance := range []struct{ application, host, more string }{
+		{"orders", "10.4.0.21", `"dubbo.metadata.storage-type":"remote","dubbo.metadata.revision":"7d1f0c"`},
+		{"orders", "10.4.0.22", `"dubbo.metadata.storage-type":"remote","dubbo.metadata.revision":"7d1f0c"`},
+		{"greeter", "10.4.0.11", `"dubbo.metadata.storage-type":"local","dubbo.metadata.revision":"c03e11"`},
+		{"greeter", "10.4.0.12", `"dubbo.metadata.storage-type":"remote","dubbo.metadata.revision":"c03e12"`},
+	} {
+		testkit.Put(e.t, e.Client(), "/services/"+instance.application+"/"+instance.host+":20000", fmt.Sprintf(
+			`{"serviceName":%q,"host":%q,"port":20000,"metadata":{%s,"dubbo.endpoints":"[{\"port\":20000,\"protocol\":\"tri\"}]","timestamp":"%d"}}`,
+			instance.application, instance.host, instance.more, time.Now().Add(-time.Duration(26+i)*time.Hour).UnixMilli()), clientv3.WithLease(lease.ID))
 	}
 }
 

@@ -57,7 +57,8 @@ function makeTable(category) {
   const columns = element('colgroup');
   category.columns.forEach((_, i) => columns.append(element('col', { class: `c${i + 1}` })));
   const head = element('tr', {}, ...category.columns.flatMap((c, i) => c === null ? []
-    : [element('th', { scope: 'col', colSpan: isWide(category, i) ? 2 : 1 }, element('span', {}, c))]));
+    : c === '' ? [element('td')]
+      : [element('th', { scope: 'col', colSpan: isWide(category, i) ? 2 : 1 }, element('span', {}, c))]));
   const body = element('tbody');
   const table = element('table', {}, element('caption', {}, category.title), columns, element('thead', {}, head), body);
   table.dataset.category = category.key;
