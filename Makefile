@@ -1,9 +1,10 @@
-# Three modules: "." is what users get, the other two keep what only tests and
-# samples need out of it. go.work joins them; tools/ holds what looks at the code.
+# Four modules: "." is what users get, console what operators run, and the other two
+# keep what only tests and samples need out of both. go.work joins them; tools/ holds
+# what looks at the code.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-MODULES  := . integration examples
+MODULES  := . integration examples console
 TIMEOUT  ?= 20m
 # Tests of a package at a time: most wait, for processes that start and leases that end.
 PARALLEL ?= 8
@@ -117,6 +118,11 @@ matrix: etcd ## other versions of etcd and dubbo-go, into docs/versions.md; MATR
 .PHONY: interop
 interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven
 	cd integration && go test -race -tags interop -count=1 -v ./interop/
+
+.PHONY: axe
+axe: etcd ## axe-core looks at the console; needs Chromium and npm, which fetches it
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cd $$dir && npm pack --silent axe-core@4 >/dev/null && tar xzf axe-core-*.tgz && \
+	cd $(CURDIR)/console && CONSOLE_AXE=$$dir/package/axe.min.js go test -count=1 -v -run 'TestAxe' .
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

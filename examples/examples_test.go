@@ -217,7 +217,7 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", dir, "./quickstart", "./provider", "./consumer", "./console", "./zones").CombinedOutput()
+	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", dir, "./quickstart", "./provider", "./consumer", "./zones").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("build the examples: %w\n%s", err, out)
 	}
