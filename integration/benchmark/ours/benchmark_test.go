@@ -6,10 +6,11 @@ import (
 	"testing"
 
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
-
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/suite"
 )
 
-func BenchmarkRegistry(b *testing.B) { suite.Run(b) }
+var contender = suite.Linked("etcdv3", suite.Contender{Start: suite.Etcd})
 
-func BenchmarkBareEtcd(b *testing.B) { suite.RunBare(b) }
+func BenchmarkInterfaceLevel(b *testing.B) { suite.InterfaceLevel(b, contender) }
+
+func BenchmarkApplicationLevel(b *testing.B) { suite.ApplicationLevel(b, contender) }
