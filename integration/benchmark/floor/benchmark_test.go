@@ -13,3 +13,5 @@ var contender = suite.Bare
 func BenchmarkInterfaceLevel(b *testing.B) { suite.InterfaceLevel(b, contender) }
 
 func BenchmarkApplicationLevel(b *testing.B) { suite.ApplicationLevel(b, contender) }
+
+func BenchmarkBatches(b *testing.B) { suite.Batches(b) }

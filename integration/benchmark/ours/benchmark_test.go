@@ -14,3 +14,5 @@ var contender = suite.Linked("etcdv3", suite.Contender{Start: suite.Etcd})
 func BenchmarkInterfaceLevel(b *testing.B) { suite.InterfaceLevel(b, contender) }
 
 func BenchmarkApplicationLevel(b *testing.B) { suite.ApplicationLevel(b, contender) }
+
+func BenchmarkAgainstFloor(b *testing.B) { suite.AgainstFloor(b, contender) }

@@ -51,7 +51,15 @@ func jobs() []job {
 		{name: "InterfaceLevel/Herd", rounds: 1},
 	}
 	for _, n := range scale.Starts() {
-		all = append(all, job{name: "InterfaceLevel/Start/" + strconv.Itoa(n), rounds: 3})
+		all = append(all, job{name: "InterfaceLevel/Start/" + strconv.Itoa(n), rounds: 3},
+			job{name: "AgainstFloor/Start/" + strconv.Itoa(n), rounds: 1, only: "ours"})
+	}
+	for _, fsync := range []string{"fsync=off", "fsync=on"} {
+		all = append(all, job{name: "AgainstFloor/Register/" + fsync, rounds: 1, only: "ours"},
+			job{name: "AgainstFloor/RegisterMany/" + fsync, rounds: 1, only: "ours"})
+		for _, size := range scale.Batches {
+			all = append(all, job{name: "Batches/" + fsync + "/" + strconv.Itoa(size), rounds: 1, only: "floor"})
+		}
 	}
 	for _, n := range scale.Fleets() {
 		all = append(all, job{name: "InterfaceLevel/Fleet/" + strconv.Itoa(n), rounds: 1})
@@ -74,6 +82,11 @@ func measure(file string, chosen *regexp.Regexp) error {
 		return err
 	}
 	defer results.Close()
+	for _, s := range sources {
+		if s.find != nil {
+			fmt.Fprintf(results, "%s: %s\n", s.key, s.find())
+		}
+	}
 	for _, c := range contenders {
 		if err := build(programs, c); err != nil {
 			return err

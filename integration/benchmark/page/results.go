@@ -19,7 +19,7 @@ type outcome struct {
 // results are all outcomes, by contender and by name.
 type results struct {
 	outcomes map[string]map[string]*outcome
-	cpu      string
+	facts    []fact // those of the last run
 }
 
 // read reads what measure has written. Of a benchmark that was run again, by a
@@ -48,8 +48,11 @@ func (r *results) take(record *benchfmt.Result) {
 	if r.outcomes[contender] == nil {
 		r.outcomes[contender] = map[string]*outcome{}
 	}
-	if cpu := record.GetConfig("cpu"); cpu != "" {
-		r.cpu = cpu
+	r.facts = nil
+	for _, s := range sources {
+		if value := record.GetConfig(s.key); value != "" {
+			r.facts = append(r.facts, fact{s.name, value})
+		}
 	}
 	name := name(record)
 	o := r.outcomes[contender][name]

@@ -59,6 +59,59 @@ func groups() []group {
 	}
 }
 
+// versus is a row of what this registry and the floor did in one process.
+type versus struct{ title, bench string }
+
+func versuses() (all []versus) {
+	for _, n := range scale.Starts() {
+		all = append(all, versus{fmt.Sprintf("a new consumer knows %s providers", count(n)), "AgainstFloor/Start/" + strconv.Itoa(n)})
+	}
+	many := count(scale.Of(2000, 50)) + " Register, 16 at a time"
+	return append(all,
+		versus{"Register", "AgainstFloor/Register/fsync=off"},
+		versus{"the same with fsync", "AgainstFloor/Register/fsync=on"},
+		versus{many, "AgainstFloor/RegisterMany/fsync=off"},
+		versus{"the same with fsync", "AgainstFloor/RegisterMany/fsync=on"},
+	)
+}
+
+// cells are what a table of them has.
+func (v versus) cells(all *results) []string {
+	o, cells := all.of("ours", v.bench), []string{v.title}
+	for _, column := range []struct {
+		unit string
+		show func(float64) string
+	}{
+		{"floor-p50-sec", duration},
+		{"ours-p50-sec", duration},
+		{"x-floor", func(x float64) string { return fmt.Sprintf("%.2f", x) }},
+	} {
+		value, ok := o.median(column.unit)
+		switch {
+		case ok:
+			cells = append(cells, column.show(value))
+		case o.has("failed"):
+			cells = append(cells, o.why)
+		default:
+			cells = append(cells, "")
+		}
+	}
+	return cells
+}
+
+// batchCells is a row of the table of batches.
+func batchCells(all *results, size int) []string {
+	cells := []string{strconv.Itoa(size)}
+	for _, fsync := range []string{"fsync=off", "fsync=on"} {
+		cell := ""
+		if value, ok := all.of("floor", "Batches/"+fsync+"/"+strconv.Itoa(size)).median("per-key-sec"); ok {
+			cell = duration(value)
+		}
+		cells = append(cells, cell)
+	}
+	return cells
+}
+
 func starts() (rows []row) {
 	for _, n := range scale.Starts() {
 		rows = append(rows, row{fmt.Sprintf("a new consumer knows %s providers", count(n)), "InterfaceLevel/Start/" + strconv.Itoa(n), "total-sec", duration})

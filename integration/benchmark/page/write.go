@@ -5,11 +5,8 @@ package main
 import (
 	_ "embed"
 	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"text/template"
-	"time"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/scale"
 )
@@ -20,6 +17,7 @@ var text string
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"cell":  func(r row, all *results, contender string) string { return markdown(r.cell(all, contender)) },
 	"ratio": func(r row, all *results) string { return r.ratio(all) },
+	"text":  markdown,
 	"label": func(contender string) string { return labels[contender] },
 }).Parse(text))
 
@@ -29,6 +27,8 @@ type content struct {
 	Facts      []fact
 	Contenders []string
 	Groups     []shownGroup
+	Versus     [][]string
+	Batches    [][]string
 	Figures    []shownFigure
 	All        *results
 }
@@ -45,17 +45,20 @@ type shownRow struct {
 
 type shownFigure struct{ File, Title string }
 
-// fact is something that the figures depend on.
-type fact struct{ Name, Value string }
-
 func write(file string, all *results) error {
-	c := content{Quick: scale.Quick(), Facts: facts(all), Contenders: contenders, All: all}
+	c := content{Quick: scale.Quick(), Facts: all.facts, Contenders: contenders, All: all}
 	for _, g := range groups() {
 		shown := shownGroup{Title: g.title, Text: g.text}
 		for _, r := range g.rows {
 			shown.Rows = append(shown.Rows, shownRow{r.title, r})
 		}
 		c.Groups = append(c.Groups, shown)
+	}
+	for _, v := range versuses() {
+		c.Versus = append(c.Versus, v.cells(all))
+	}
+	for _, size := range scale.Batches {
+		c.Batches = append(c.Batches, batchCells(all, size))
 	}
 	for _, f := range figures {
 		c.Figures = append(c.Figures, shownFigure{f.file, f.title})
@@ -70,46 +73,4 @@ func write(file string, all *results) error {
 // markdown is text that does not end a cell of a table.
 func markdown(text string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;").Replace(text)
-}
-
-func facts(all *results) []fact {
-	found := []fact{
-		{"Date", time.Now().UTC().Format("2006-01-02 15:04 UTC")},
-		{"Commit", output("git", "describe", "--always", "--dirty", "--exclude=*")},
-		{"Processor", all.cpu + ", " + output("nproc") + " cores"},
-		{"Memory", memory()},
-		{"System", strings.TrimSpace(output("uname", "-sr") + " " + runtime.GOARCH)},
-		{"Go", strings.TrimPrefix(output("go", "env", "GOVERSION"), "go")},
-	}
-	for _, m := range []struct{ name, module string }{
-		{"dubbo-go", "dubbo.apache.org/dubbo-go/v3"},
-		{"etcd's client", "go.etcd.io/etcd/client/v3"},
-		{"etcd", "go.etcd.io/etcd/server/v3"},
-	} {
-		found = append(found, fact{m.name, output("go", "list", "-m", "-f", "{{.Version}}", m.module)})
-	}
-	zookeeper := output("dpkg-query", "-W", "-f", "${Version}", "zookeeper")
-	if zookeeper == "" {
-		zookeeper = "not installed"
-	}
-	return append(found, fact{"ZooKeeper", zookeeper})
-}
-
-// output is what a command says, or nothing.
-func output(name string, args ...string) string {
-	said, err := exec.Command(name, args...).Output()
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(said))
-}
-
-func memory() string {
-	info, _ := os.ReadFile("/proc/meminfo")
-	for line := range strings.Lines(string(info)) {
-		if total, ok := strings.CutPrefix(line, "MemTotal:"); ok {
-			return strings.TrimSpace(total)
-		}
-	}
-	return ""
 }

@@ -42,3 +42,6 @@ func Fleets() []int { return []int{Of(1000, 100), Of(10_000, 200), Of(100_000, 4
 // Percents are the percentiles that a distribution is reported with, in units
 // that are called p and the number.
 var Percents = []float64{1, 5, 10, 25, 50, 75, 90, 95, 99}
+
+// Batches are how many keys are put in a transaction; a server takes 128 at most.
+var Batches = []int{1, 4, 16, 64, 127}

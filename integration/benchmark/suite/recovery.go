@@ -28,7 +28,7 @@ func newScene(b *testing.B, c Contender) *scene {
 	b.Helper()
 	s := &scene{b: b, store: c.Start(b, false), l: newListener(), n: scale.Of(1000, 30)}
 	r := open(b, c, s.store, noCache()...)
-	registerAll(b, r, 0, s.n)
+	registerAll(b, r, 0, 0, s.n)
 	if err := r.Subscribe(consumer(serviceName(0)), s.l); err != nil {
 		b.Fatal(err)
 	}

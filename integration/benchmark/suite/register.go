@@ -36,7 +36,7 @@ func register(b *testing.B, c Contender, fsync bool) {
 func registerMany(b *testing.B, c Contender, fsync bool) {
 	r := open(b, c, c.Start(b, fsync), noCache()...)
 	mustRegister(b, r, 0)
-	once(b, func() { reportTime(b, registerAll(b, r, 1, scale.Of(2000, 50)), "total") })
+	once(b, func() { reportTime(b, registerAll(b, r, 0, 1, scale.Of(2000, 50)), "total") })
 }
 
 func mustRegister(b *testing.B, r Registry, i int) {
@@ -46,15 +46,15 @@ func mustRegister(b *testing.B, r Registry, i int) {
 	}
 }
 
-// registerAll registers n providers from the i-th on, and returns how long that
-// took.
-func registerAll(b *testing.B, r Registry, i, n int) time.Duration {
+// registerAll registers n providers of a service, from the i-th on, and returns
+// how long that took.
+func registerAll(b *testing.B, r Registry, service, i, n int) time.Duration {
 	b.Helper()
 	var registering errgroup.Group
 	registering.SetLimit(atOnce)
 	begin := time.Now()
 	for ; n > 0; i, n = i+1, n-1 {
-		u := provider(serviceName(0), i)
+		u := provider(serviceName(service), i)
 		registering.Go(func() error { return r.Register(u) })
 	}
 	if err := registering.Wait(); err != nil {
