@@ -6,8 +6,9 @@
 // is linked into a test binary of its own: packages ours, builtin, zookeeper and
 // floor.
 //
-// A benchmark does what it measures once, many times in a row; it is not run
-// until some time is over: use -benchtime 1x. What it found is in its metrics.
+// A benchmark does what it measures once, or many times in a row, whatever
+// -benchtime is: 1x saves the time that it asks for. What it found is in its
+// metrics.
 // Those of time are in nanoseconds and end in "-ns". What a contender did not do
 // within [patience] is no failure: the metric "arrived" tells how often it did,
 // of "wanted".
