@@ -12,6 +12,8 @@ import (
 
 var contender = suite.Linked("etcdv3", suite.Contender{Start: suite.Etcd})
 
+func TestMain(m *testing.M) { suite.Main(m) }
+
 func BenchmarkInterfaceLevel(b *testing.B) { suite.InterfaceLevel(b, contender) }
 
 func BenchmarkApplicationLevel(b *testing.B) { suite.ApplicationLevel(b, contender) }

@@ -10,6 +10,8 @@ import (
 
 var contender = suite.Bare
 
+func TestMain(m *testing.M) { suite.Main(m) }
+
 func BenchmarkInterfaceLevel(b *testing.B) { suite.InterfaceLevel(b, contender) }
 
 func BenchmarkApplicationLevel(b *testing.B) { suite.ApplicationLevel(b, contender) }

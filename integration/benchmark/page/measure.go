@@ -44,6 +44,7 @@ func jobs() []job {
 		{name: "ApplicationLevel/Register", rounds: 3},
 		{name: "ApplicationLevel/Changed", rounds: 3},
 		{name: "ApplicationLevel/GetInstances", rounds: 1},
+		{name: "ApplicationLevel/FirstCall", rounds: 3},
 		{name: "InterfaceLevel/Recovery/restart", rounds: 1},
 		{name: "InterfaceLevel/Recovery/sessions", rounds: 1},
 		{name: "InterfaceLevel/Recovery/one-key", rounds: 1},

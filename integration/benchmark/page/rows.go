@@ -43,6 +43,9 @@ func groups() []group {
 			{fmt.Sprintf("GetInstances of %s, the first time", count(scale.Of(10_000, 100))), "ApplicationLevel/GetInstances", "total-sec", duration},
 			{fmt.Sprintf("a change of one of %s to the listener, p50", count(scale.Of(1000, 50))), "ApplicationLevel/Changed", "p50-sec", duration},
 			{"p99", "ApplicationLevel/Changed", "p99-sec", duration},
+			{"a process with 20 references: from its start to its first call", "ApplicationLevel/FirstCall", "first-sec", duration},
+			{"to a call of each", "ApplicationLevel/FirstCall", "total-sec", duration},
+			{"messages to the server until then", "ApplicationLevel/FirstCall", "requests", number},
 		}},
 		{"Recovery", fmt.Sprintf("A process with %s registrations, and a consumer of them, with the default session. The floor keeps nothing true, and is not asked for what was lost.", count(scale.Of(1000, 30))), []row{
 			{"the server was away for 5 s: until all is exact", "InterfaceLevel/Recovery/restart", "total-sec", duration},

@@ -27,6 +27,8 @@ const patience = 10 * time.Second
 
 // Contender is a registry and what it has behind it.
 type Contender struct {
+	// Name is that of the registry in dubbo-go's configuration.
+	Name string
 	// Start starts the server. With fsync it has on its disk what it says it has.
 	Start func(t testing.TB, fsync bool) Store
 	// Open makes the registry as one process has it; params are those of its

@@ -13,6 +13,7 @@ import (
 
 // Linked is the [Contender] that has a name in dubbo-go: what is linked under it.
 func Linked(name string, contender Contender) Contender {
+	contender.Name = name
 	contender.Open = func(address string, params ...string) (Registry, error) {
 		u, err := common.NewURL(name+"://"+address, common.WithLocation(address), testkit.With(patiently(params)...))
 		if err != nil {

@@ -41,6 +41,7 @@ func ApplicationLevel(b *testing.B, c Contender) {
 	b.Run("Register", func(b *testing.B) { registerInstances(b, c) })
 	b.Run("GetInstances", func(b *testing.B) { getInstances(b, c) })
 	b.Run("Changed", func(b *testing.B) { changed(b, c) })
+	b.Run("FirstCall", func(b *testing.B) { firstCall(b, c) })
 }
 
 func onOff(on bool) string {

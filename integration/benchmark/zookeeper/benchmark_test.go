@@ -13,6 +13,8 @@ import (
 
 var contender = suite.Linked("zookeeper", suite.Contender{Start: zookeepertest.Start})
 
+func TestMain(m *testing.M) { suite.Main(m) }
+
 func BenchmarkInterfaceLevel(b *testing.B) { suite.InterfaceLevel(b, contender) }
 
 func BenchmarkApplicationLevel(b *testing.B) { suite.ApplicationLevel(b, contender) }
