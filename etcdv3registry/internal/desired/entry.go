@@ -74,7 +74,7 @@ func (r *Reconciler) wantLocked(key Key) *entry {
 		e.synced = false
 	}
 	e.key = key
-	if e.owners++; e.owners == 1 && key.Parent != "" {
+	if e.owners++; e.owners == 1 && key.guarded() && key.Parent != "" {
 		r.parents[key.Parent]++
 	}
 	return e
@@ -86,7 +86,7 @@ func (r *Reconciler) unwantLocked(key Key) *entry {
 	if e == nil || e.owners == 0 {
 		return nil
 	}
-	if e.owners--; e.owners == 0 && e.key.Parent != "" {
+	if e.owners--; e.owners == 0 && e.key.guarded() && e.key.Parent != "" {
 		if r.parents[e.key.Parent]--; r.parents[e.key.Parent] == 0 {
 			delete(r.parents, e.key.Parent)
 		}
