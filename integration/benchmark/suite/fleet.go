@@ -57,7 +57,7 @@ func benchmarkFleet(b *testing.B, c Contender, n int) {
 // rest looks at a process that has nothing to do.
 func rest(b *testing.B, store Store) {
 	requests, before := store.Requests(b), used(b)
-	time.Sleep(scale.For(20*time.Second, time.Second))
+	time.Sleep(scale.For(12*time.Second, time.Second))
 	after := used(b)
 	b.ReportMetric(after.share(before), "rest-cpu-%")
 	b.ReportMetric(float64(store.Requests(b)-requests)/after.at.Sub(before.at).Minutes(), "rest-requests/min")
@@ -66,7 +66,7 @@ func rest(b *testing.B, store Store) {
 // churn has providers go and come back, one at a time. The client that does that
 // is in this process, and in its CPU time.
 func churn(b *testing.B, store Store, l *listener, keys []string) {
-	before, end := used(b), time.Now().Add(scale.For(15*time.Second, time.Second))
+	before, end := used(b), time.Now().Add(scale.For(10*time.Second, time.Second))
 	ticks := time.NewTicker(changeEvery)
 	defer ticks.Stop()
 	changes := 0

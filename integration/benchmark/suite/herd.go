@@ -19,6 +19,7 @@ const (
 	herdServices = 50
 	herdAway     = 12 * time.Second // longer than their sessions
 	herdSettled  = 2 * time.Second  // without a request, nothing more is to come
+	herdLimit    = 30 * time.Second
 )
 
 // herd are processes that lose one server in the same moment. Each has a
@@ -49,7 +50,7 @@ func benchmarkHerd(b *testing.B, c Contender) {
 		for i := range herdServices {
 			h.store.Put(b, keyOf(provider(serviceName(i), h.n+i)))
 		}
-		limit := scale.For(recoverLimit, patience)
+		limit := scale.For(herdLimit, patience)
 		consumers, keys := 0, 0
 		for time.Since(begin) < limit {
 			if consumers = h.exact(); consumers == h.n {

@@ -13,7 +13,7 @@ import (
 
 const (
 	away         = 5 * time.Second // how long a server is away that is restarted
-	recoverLimit = 30 * time.Second
+	recoverLimit = 20 * time.Second
 )
 
 // scene is a process with many registrations, and a consumer of them.
