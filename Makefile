@@ -76,7 +76,7 @@ tidy-check: ## fail when a go.mod or go.sum is not tidy
 
 .PHONY: bench
 bench: etcd ## measure this registry beside others and write docs/benchmarks.md; QUICK=1 only sees that it works, in build/
-	cd integration && GOWORK=off BENCH_QUICK=$(QUICK) go run ./benchmark/page -out $(if $(QUICK),$(CURDIR)/build,../docs) -run '$(RUN)'
+	cd integration && GOWORK=off BENCH_QUICK=$(QUICK) go run ./benchmark/page -out $(if $(QUICK),$(CURDIR)/build,../docs) -run '$(value RUN)'
 
 .PHONY: bench-go
 bench-go: etcd ## all other benchmarks; BENCH=regexp picks some
@@ -85,6 +85,10 @@ bench-go: etcd ## all other benchmarks; BENCH=regexp picks some
 .PHONY: bench-compare
 bench-compare: etcd ## two commits by benchstat: BASE=commit HEAD=commit; BENCH=regexp picks some, COUNT=n times each
 	integration/benchmark/compare '$(or $(BASE),main)' '$(or $(HEAD),HEAD)'
+
+.PHONY: bench-metrics
+bench-metrics: etcd ## what dubbo-go's metrics cost, switched on and off in one run
+	cd integration && go test -run '^$$' -bench 'BenchmarkMetrics$$' -benchtime 3x -timeout 20m ./benchmark/metrics/
 
 .PHONY: chaos
 chaos: etcd ## random faults for CHAOS_DURATION; CHAOS_SEED=n repeats decisions

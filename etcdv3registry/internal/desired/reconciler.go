@@ -119,6 +119,7 @@ type Reconciler struct {
 	closed    bool
 
 	writer writer // belongs to the goroutine
+	record record
 }
 
 // New makes a Reconciler. Nothing is sent, and no goroutine started, before the
