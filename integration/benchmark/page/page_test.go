@@ -43,6 +43,16 @@ func TestACellIsTheMedianOfTheRounds(t *testing.T) {
 	assert.Equal(t, []fact{{"Date", "yesterday"}}, all.facts)
 }
 
+func TestWhatIsRunAgainReplacesWhatThereWas(t *testing.T) {
+	t.Parallel()
+	all := said(t,
+		record("ours", "BenchmarkInterfaceLevel/Added-2 1 400000 p50-ns\n", "", nil),
+		"date: today\n",
+		record("ours", "BenchmarkInterfaceLevel/Added-2 1 600000 p50-ns\n", "", nil),
+	)
+	assert.Equal(t, "0.60 ms", addedRow.cell(all, "ours"))
+}
+
 func TestACellSaysWhatDidNotArrive(t *testing.T) {
 	t.Parallel()
 	all := said(t,

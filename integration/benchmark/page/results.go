@@ -14,6 +14,7 @@ import (
 type outcome struct {
 	values map[string][]float64 // of each round, by unit
 	why    string               // there are no values
+	run    string               // when measure was called that ran it
 }
 
 // results are all outcomes, by contender and by name.
@@ -22,8 +23,8 @@ type results struct {
 	facts    []fact // those of the last run
 }
 
-// read reads what measure has written. Of a benchmark that was run again, by a
-// later call, the earlier rounds count as well.
+// read reads what measure has written. Of a benchmark that a later call has run
+// again, the earlier rounds do not count.
 func read(file string) (*results, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -56,8 +57,8 @@ func (r *results) take(record *benchfmt.Result) {
 	}
 	name := name(record)
 	o := r.outcomes[contender][name]
-	if o == nil {
-		o = &outcome{values: map[string][]float64{}}
+	if run := record.GetConfig("date"); o == nil || o.run != run {
+		o = &outcome{values: map[string][]float64{}, run: run}
 		r.outcomes[contender][name] = o
 	}
 	o.why = record.GetConfig("why")
