@@ -57,6 +57,7 @@ type Hub struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	running   sync.WaitGroup // mirrors, and readers of feeds
+	resting   resting        // mirrors
 	counts    tallies
 
 	mu       sync.Mutex // guards what follows
@@ -90,6 +91,7 @@ func NewHub(cfg Config) *Hub {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[mirrored]*mirror{}, failing: map[*mirror]trouble{}, watching: newStream(ctx, 0)}
+	h.resting.hub, h.resting.after = h, restAfter
 	h.SetSession(cfg.Session)
 	return h
 }
@@ -160,6 +162,18 @@ func (h *Hub) goLocked(f func()) {
 	if h.ctx.Err() == nil {
 		h.running.Go(f)
 	}
+}
+
+// hold has Close wait until release is called, unless ctx, which is of the hub, has
+// ended.
+func (h *Hub) hold(ctx context.Context) (release func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	h.running.Add(1)
+	return h.running.Done, true
 }
 
 // Close ends all watches and deliveries and returns when their goroutines have

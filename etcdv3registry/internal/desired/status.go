@@ -41,6 +41,9 @@ type Lease struct {
 	TTL       time.Duration
 	Remaining time.Duration // since it was renewed last, as far as this process knows; at least 0
 	Granted   time.Time
+	// Unsure is set while it was not kept alive in time, and etcd has not said whether it
+	// still has it: nor is it known of the keys under it then.
+	Unsure bool
 }
 
 // Refused is a key that etcd refuses.
@@ -76,11 +79,18 @@ func (r *record) granted(id clientv3.LeaseID, seconds int64) {
 	r.lease, r.renewed = Lease{ID: id, TTL: time.Duration(seconds) * time.Second, Granted: now}, now
 }
 
+// doubted notes that it is not known whether etcd still has the lease; alive, that it has.
+func (r *record) doubted() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lease.Unsure = true
+}
+
 // alive notes that etcd has kept the lease.
 func (r *record) alive() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.renewed = time.Now()
+	r.renewed, r.lease.Unsure = time.Now(), false
 }
 
 // ended notes that there is no lease any more.
@@ -141,7 +151,7 @@ func (r *Reconciler) Status() Status {
 func (s *Status) addLocked(e *entry) {
 	s.Wanted++
 	switch {
-	case e.synced:
+	case e.synced && !(s.Lease.Unsure && e.key.leased()):
 		s.InEtcd++
 		return
 	case e.refused:
