@@ -77,7 +77,7 @@ func measure(file string, chosen *regexp.Regexp) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(programs)
+	defer func() { _ = os.RemoveAll(programs) }()
 	results, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
@@ -85,7 +85,9 @@ func measure(file string, chosen *regexp.Regexp) error {
 	defer results.Close()
 	for _, s := range sources {
 		if s.find != nil {
-			fmt.Fprintf(results, "%s: %s\n", s.key, s.find())
+			if _, err := fmt.Fprintf(results, "%s: %s\n", s.key, s.find()); err != nil {
+				return err
+			}
 		}
 	}
 	for _, c := range contenders {
