@@ -10,6 +10,8 @@ TIMEOUT  ?= 20m
 PARALLEL ?= 8
 FUZZTIME ?= 20s
 BENCH    ?= .
+QUICK    ?=
+RUN      ?=
 CHAOS_DURATION ?= 5m
 
 # in-modules runs $(1) in each module that has Go files, on its own go.mod.
@@ -88,8 +90,16 @@ tidy-check: ## fail when a go.mod or go.sum is not tidy
 	@for module in $(MODULES) deploy tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
-bench: etcd ## all benchmarks; BENCH=regexp picks some
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PACKAGES)
+bench: etcd ## measure this registry beside others and write docs/benchmarks.md; QUICK=1 only sees that it works, in build/
+	cd integration && GOWORK=off BENCH_QUICK=$(QUICK) go run ./benchmark/page -out $(if $(QUICK),$(CURDIR)/build,../docs) -run '$(value RUN)'
+
+.PHONY: bench-go
+bench-go: etcd ## all other benchmarks; BENCH=regexp picks some
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $$(go list $(PACKAGES) | grep -v /integration/benchmark/)
+
+.PHONY: bench-compare
+bench-compare: etcd ## two commits by benchstat: BASE=commit HEAD=commit; BENCH=regexp picks some, COUNT=n times each
+	integration/benchmark/compare '$(or $(BASE),main)' '$(or $(HEAD),HEAD)'
 
 .PHONY: bench-metrics
 bench-metrics: etcd ## what dubbo-go's metrics cost, switched on and off in one run
