@@ -13,7 +13,7 @@ BENCH    ?= .
 CHAOS_DURATION ?= 5m
 
 # in-modules runs $(1) in each module that has Go files, on its own go.mod.
-in-modules = for module in $(MODULES); do \
+in-modules = for module in $(MODULES) deploy; do \
 	if find $$module -name '*.go' -print -quit | grep -q .; then \
 		(cd $$module && export GOWORK=off && echo "==> $$module: $(strip $(1))" && $(1)); \
 	fi; done
@@ -28,6 +28,7 @@ GOVULNCHECK = go tool -modfile=$(CURDIR)/tools/go.mod govulncheck
 .PHONY: test
 test: test-alone etcd ## all tests with the race detector
 	go test -race -parallel $(PARALLEL) -timeout $(TIMEOUT) $(PACKAGES)
+	cd deploy && GOWORK=off go test ./...
 
 .PHONY: build
 build: etcd ## compile what the tests are made of
@@ -44,6 +45,19 @@ etcd: ## build the etcd server, etcdctl and etcdutl, which the tests run, unless
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/server/v3
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/etcdctl/v3
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/etcdutl/v3
+
+.PHONY: check
+check: fmt-check lint ## what is quick: format, linters, the tests that need no etcd
+	GOWORK=off go test -timeout $(TIMEOUT) ./...
+
+.PHONY: systems
+systems: ## look at all modules as Windows and macOS build them
+	@for system in windows darwin; do export GOOS=$$system CGO_ENABLED=0; \
+		$(call in-modules,echo "    for $$GOOS" && go vet ./...); done
+
+.PHONY: api
+api: ## compare what is exported with the last release
+	@.ci/api
 
 .PHONY: lint
 lint: ## golangci-lint in all modules
@@ -67,15 +81,19 @@ fmt-check: ## fail when a file is not formatted
 
 .PHONY: tidy
 tidy: ## go mod tidy in all modules
-	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy); done
+	@for module in $(MODULES) deploy tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy); done
 
 .PHONY: tidy-check
 tidy-check: ## fail when a go.mod or go.sum is not tidy
-	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy -diff); done
+	@for module in $(MODULES) deploy tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
 bench: etcd ## all benchmarks; BENCH=regexp picks some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PACKAGES)
+
+.PHONY: bench-metrics
+bench-metrics: etcd ## what dubbo-go's metrics cost, switched on and off in one run
+	cd integration && go test -run '^$$' -bench 'BenchmarkMetrics$$' -benchtime 3x -timeout 20m ./benchmark/metrics/
 
 .PHONY: chaos
 chaos: etcd ## random faults for CHAOS_DURATION; CHAOS_SEED=n repeats decisions
@@ -88,6 +106,14 @@ app-chaos: etcd ## likewise, whole applications as processes of their own
 .PHONY: e2e-race
 e2e-race: etcd ## the end-to-end tests, the applications with the race detector as well
 	cd integration && E2E_RACE=1 go test -race -count=1 -parallel 3 -timeout 60m ./e2e/
+
+.PHONY: scaling
+scaling: etcd ## what one etcd cluster serves, into docs/scaling.md; takes the whole machine for ten minutes (QUICK=1: one, and no page)
+	cd integration && SCALING=1 SCALING_DOC=$(if $(QUICK),,$(CURDIR)/docs/scaling.md) go test -count=1 -timeout 30m -v -run 'TestScaling$$' ./benchmark/scaling/
+
+.PHONY: matrix
+matrix: etcd ## other versions of etcd and dubbo-go, into docs/versions.md; MATRIX="-etcd 3.5 -dubbo none" picks
+	cd integration && GOWORK=off go run ./internal/matrix $(MATRIX)
 
 .PHONY: interop
 interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven

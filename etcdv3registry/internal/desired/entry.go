@@ -15,6 +15,7 @@ type entry struct {
 	queued   bool
 	parked   bool      // it is not queued for a moment, as others change it as well
 	refused  bool      // by etcd, when it was written last
+	why      error     // it was
 	seen     time.Time // when it was synced last, of a merged one
 	revision int64     // of the last put that etcd confirmed
 	deleted  int64     // revision of a deletion that was heard of before its put was confirmed; 0: none

@@ -36,6 +36,7 @@ func (r *Reconciler) ensureLease(ctx context.Context, client *clientv3.Client) e
 	}
 	w.lease, w.noLease, w.granted = granted.ID, false, time.Now()
 	w.verified = verification{at: time.Now()}
+	r.record.granted(granted.ID, granted.TTL)
 	logger.Infof("[etcdv3] took lease %x of %d s", granted.ID, granted.TTL)
 	return nil
 }
@@ -57,6 +58,7 @@ func (r *Reconciler) doubtLease() {
 	w := &r.writer
 	w.endLease()
 	w.keepAlive, w.unsure = nil, true
+	r.record.doubted()
 }
 
 // verifyLease finds out whether etcd still has a lease of which that is in doubt,
@@ -83,6 +85,7 @@ func (r *Reconciler) verifyLease() error {
 	if w.lease == clientv3.NoLease {
 		return nil
 	}
+	r.record.alive()
 	return r.keepAlive(client, w.lease)
 }
 
@@ -125,6 +128,8 @@ func (r *Reconciler) leaseLost(why string) {
 	if w.brief++; time.Since(w.granted) > time.Second {
 		w.brief = 0
 	}
+	r.record.ended()
+	r.record.resynced(reasonLeaseLost)
 	lease := w.lease
 	w.keepAlive, w.unsure, w.deleted = nil, false, false
 	w.lease = clientv3.NoLease
@@ -156,6 +161,7 @@ func (r *Reconciler) revoke(ctx context.Context) error {
 	if err != nil && !retry.LeaseLost(err) {
 		return fmt.Errorf("revoke lease %x (its keys go within %v): %w", w.lease, r.TTL(), err)
 	}
+	r.record.ended()
 	logger.Infof("[etcdv3] gave up lease %x, the keys of this process are gone", w.lease)
 	return nil
 }

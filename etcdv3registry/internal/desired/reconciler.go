@@ -55,6 +55,9 @@ type Key struct {
 	Fresh time.Duration
 }
 
+// leased reports whether the key goes with the lease.
+func (k Key) leased() bool { return !k.Persistent && k.Merge == nil }
+
 // id tells apart what is desired. Of one key of etcd several parts may be.
 func (k Key) id() string {
 	if k.Merge == nil {
@@ -119,6 +122,7 @@ type Reconciler struct {
 	closed    bool
 
 	writer writer // belongs to the goroutine
+	record record
 }
 
 // New makes a Reconciler. Nothing is sent, and no goroutine started, before the

@@ -105,6 +105,8 @@ func (r *Reconciler) run() {
 		}
 		if err == nil {
 			err = r.flush()
+		} else {
+			r.note(err)
 		}
 		switch {
 		case r.ctx.Err() != nil:
@@ -140,6 +142,7 @@ func (r *Reconciler) next() bool {
 		case response, ok := <-w.keepAlive:
 			switch {
 			case ok:
+				r.record.alive()
 				r.verify(response)
 			case r.ctx.Err() != nil: // by Close, which is to revoke the lease
 				return false
@@ -241,6 +244,7 @@ func (r *Reconciler) flush() error {
 		}
 		if w.lost > 0 && r.refusals() == 0 {
 			if w.deleted {
+				r.record.resynced(reasonKeysDeleted)
 				logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else, and are registered again%s", w.lost, r.underLease())
 			} else {
 				logger.Infof("[etcdv3] %d key(s) that had been lost are registered again%s", w.lost, r.underLease())
@@ -249,6 +253,14 @@ func (r *Reconciler) flush() error {
 		}
 		return nil
 	}
+}
+
+// note notes that etcd is away, as it has not answered a question.
+func (r *Reconciler) note(err error) {
+	r.mu.Lock()
+	r.trouble = err
+	r.mu.Unlock()
+	r.setAway(err)
 }
 
 // setAway notes whether etcd takes changes, tells those who wait when it does
