@@ -18,7 +18,8 @@ func TestGarbageIsShownUnlessItIsToBeDeleted(t *testing.T) {
 
 	exit, out := runProgram(t, "gc", "-etcd", etcd.Endpoint(), "-dry-run=false", "-age", "0s", "-grace", "0s")
 	require.Equal(t, exitFailed, exit, "no application has an instance")
-	require.NotContains(t, out, "deleted")
+	require.NotContains(t, out, "deleted   ")
+	require.Len(t, testkit.Values(t, etcd.Client(), "/dubbo/"), 1)
 
 	testkit.Put(t, etcd.Client(), "/services/shop/10.0.0.1:20000", `{"host":"10.0.0.1","port":20000}`)
 	exit, out = runProgram(t, "gc", "-etcd", etcd.Endpoint())

@@ -23,6 +23,7 @@ import (
 
 func TestMain(m *testing.M) {
 	logger.SetLoggerLevel("error")
+	patience = 20 * time.Second
 	etcdtest.Main(m)
 }
 
@@ -34,7 +35,7 @@ func at(addresses ...string) target.Service {
 // examined is what a doctor says, in lines as they are printed.
 func examined(t *testing.T, o Options) (healthy bool, report string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var printed strings.Builder
 	healthy = Examine(ctx, o, func(f Finding) {

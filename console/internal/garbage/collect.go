@@ -43,7 +43,7 @@ type Options struct {
 	Elsewhere bool
 	Tell      func(o Outcome, p *Piece, note string)
 
-	beforeDelete func() // for tests
+	afterLook, beforeDelete func() // for tests
 }
 
 // ErrNoInstance is why nothing is collected where no application has an instance.
@@ -85,6 +85,9 @@ func Collect(ctx context.Context, client *clientv3.Client, l keys.Layout, o Opti
 			o.Tell(Found, p, "")
 		}
 		return nil
+	}
+	if o.afterLook != nil {
+		o.afterLook()
 	}
 	if err := c.delete(ctx); err != nil {
 		return err

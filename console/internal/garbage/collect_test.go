@@ -5,7 +5,9 @@ package garbage
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,8 +18,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/keys"
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/world"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
@@ -198,20 +202,49 @@ func TestWhatIsNeededAgainWhileItAgesIsKept(t *testing.T) {
 	key, value := instance("other", "10.0.0.1", "r1")
 	testkit.Put(t, client, key, value)
 	testkit.Put(t, client, "/dubbo/mapping/a.Shop", "shop")
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	var l told
-	ended := make(chan error)
-	go func() { ended <- Collect(ctx, client, usual, Options{Delete: true, Age: time.Hour, Tell: l.tell}) }()
-	testkit.Await(t, time.Minute, func() bool { // until it has been seen, whenever that is
+	lines, err := collect(t, client, Options{Delete: true, Age: time.Hour, afterLook: func() {
 		key, value := instance("shop", "10.0.0.2", "r1")
 		testkit.Put(t, client, key, value)
-		testkit.Delete(t, client, key)
-		return len(l.all()) > 0 || len(ended) > 0
-	}, "it is not kept")
-	require.Equal(t, []string{"kept /dubbo/mapping/a.Shop"}, l.all())
-	require.NoError(t, <-ended)
+	}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"kept /dubbo/mapping/a.Shop"}, lines)
 	require.Equal(t, "shop", testkit.Values(t, client, "/dubbo/mapping/")["/dubbo/mapping/a.Shop"])
+}
+
+// An instance that came and went between two looks has been there.
+func TestWhoComesAndGoesHasTheAgeBeginAgain(t *testing.T) {
+	t.Parallel()
+	client := etcdtest.Start(t).Client()
+	testkit.Put(t, client, "/dubbo/mapping/a.Shop", "shop")
+	testkit.Put(t, client, "/dubbo/mapping/a.Other", "other")
+	hub := listener.NewHub(listener.Config{Dial: func(context.Context) (*clientv3.Client, error) { return client, nil }})
+	t.Cleanup(hub.Close)
+	c := &collector{layout: usual, store: world.Store{Layout: usual}, feed: hub.Open(usual.Prefixes()...), since: map[string]time.Time{}}
+	t.Cleanup(c.feed.Close)
+	require.NoError(t, c.feed.Ready(t.Context()))
+	c.look()
+	require.Len(t, c.since, 2)
+	before := maps.Clone(c.since)
+	key, value := instance("shop", "10.0.0.2", "r1")
+	testkit.Put(t, client, key, value)
+	testkit.Delete(t, client, key)
+	sinceOf := func(all map[string]time.Time, name string) time.Time {
+		for id, since := range all {
+			if strings.Contains(id, name) {
+				return since
+			}
+		}
+		return time.Time{}
+	}
+	testkit.Await(t, time.Minute, func() bool {
+		select {
+		case <-c.feed.Changed():
+			c.look()
+		default:
+		}
+		return sinceOf(c.since, "a.Shop").After(sinceOf(before, "a.Shop"))
+	}, "its age has not begun again")
+	require.Equal(t, sinceOf(before, "a.Other"), sinceOf(c.since, "a.Other"))
 }
 
 func TestMetadataThatItsOwnerRefreshedIsYoung(t *testing.T) {
