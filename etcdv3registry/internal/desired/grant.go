@@ -85,6 +85,7 @@ func (r *Reconciler) verifyLease() error {
 	if w.lease == clientv3.NoLease {
 		return nil
 	}
+	r.record.alive()
 	return r.keepAlive(client, w.lease)
 }
 
