@@ -116,7 +116,6 @@ func hasLabels(m *dto.Metric, labels []string) bool {
 
 func is(want float64) func(float64) bool      { return func(v float64) bool { return v == want } }
 func atLeast(want float64) func(float64) bool { return func(v float64) bool { return v >= want } }
-func below(limit float64) func(float64) bool  { return func(v float64) bool { return v < limit } }
 
 // Metrics, without what all of them begin with.
 const (

@@ -152,7 +152,7 @@ func (r *Reconciler) Status() Status {
 func (s *Status) addLocked(e *entry) {
 	s.Wanted++
 	switch {
-	case e.synced && s.Lease.Unsure && !e.key.Persistent && e.key.Merge == nil: // it may be there
+	case e.synced && s.Lease.Unsure && e.key.leased(): // it may be there
 	case e.synced:
 		s.InEtcd++
 		return

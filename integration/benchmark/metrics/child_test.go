@@ -55,7 +55,9 @@ func runChild(how string) error {
 			return err
 		}
 	}
-	fmt.Fprintln(answers, "ready")
+	if _, err := fmt.Fprintln(answers, "ready"); err != nil {
+		return err
+	}
 	before := cpu()
 	for orders := bufio.NewScanner(os.Stdin); orders.Scan(); {
 		order, argument, _ := strings.Cut(orders.Text(), " ")
@@ -73,7 +75,9 @@ func runChild(how string) error {
 				return err
 			}
 		}
-		fmt.Fprintln(answers, int64(cpu()-before))
+		if _, err := fmt.Fprintln(answers, int64(cpu()-before)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
