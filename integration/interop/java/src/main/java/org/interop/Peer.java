@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package org.interop;
+
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Scanner;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import org.apache.dubbo.common.URL;
+import org.apache.dubbo.common.config.configcenter.DynamicConfiguration;
+import org.apache.dubbo.common.config.configcenter.DynamicConfigurationFactory;
 import org.apache.dubbo.config.ApplicationConfig;
 import org.apache.dubbo.registry.Registry;
 import org.apache.dubbo.registry.RegistryFactory;
@@ -15,76 +22,113 @@ import org.apache.dubbo.rpc.model.ApplicationModel;
 import org.apache.dubbo.rpc.model.FrameworkModel;
 
 /**
- * Uses Dubbo's etcd registry as it is told on standard input ("register URL",
- * "unregister URL", "subscribe URL", "quit"), and its service discovery
- * ("publish URL", "instances APPLICATION"), and writes a line for each command
- * done, for each notification and for each list of instances.
+ * Uses Dubbo's extensions for etcd by their own APIs, as dubbo-admin does: the
+ * registry, the service discovery and the config center, at etcd=host:port, with
+ * the parameters=name=value&name=value of a registry.
  */
 public class Peer {
-    public static void main(String[] args) {
-        ApplicationModel application = FrameworkModel.defaultModel().newApplication();
-        application.getApplicationConfigManager().setApplication(new ApplicationConfig("peer"));
-        URL address = URL.valueOf("etcd3://" + args[0] + "/org.apache.dubbo.registry.RegistryService?application=peer&file-cache=false");
-        Registry registry = application.getExtensionLoader(RegistryFactory.class).getExtension("etcd3")
-                .getRegistry(address.setScopeModel(application));
-        Scanner commands = new Scanner(System.in, "UTF-8");
-        while (commands.hasNextLine()) {
-            String[] command = commands.nextLine().split(" ", 2);
-            if (command[0].equals("quit")) {
-                break;
-            }
-            URL url = URL.valueOf(command[1]).setScopeModel(application);
-            switch (command[0]) {
-                case "publish": discovery(application, args[0]).doRegister(instance(application, url)); break;
-                case "instances": list(discovery(application, args[0]).getInstances(command[1])); break;
-                case "register": registry.register(url); break;
-                case "unregister": registry.unregister(url); break;
-                case "subscribe": registry.subscribe(url, Peer::notified); break;
-                default: throw new IllegalArgumentException(command[0]);
-            }
-            say("DONE " + command[0]);
+    private final ApplicationModel application = FrameworkModel.defaultModel().newApplication();
+    private final String etcd;
+    private final String parameters;
+    private final List<Map<String, Map<String, Set<String>>>> known = new ArrayList<>(); // by subscription, category and interface
+    private Registry registry;
+    private EtcdServiceDiscovery discovery;
+    private DynamicConfiguration center;
+
+    public static void main(String[] args) throws Exception {
+        Loopback.use();
+        Peer peer = new Peer(new Flags(args));
+        Console.serve(peer::run);
+        if (peer.registry != null) {
+            peer.registry.destroy();
         }
-        registry.destroy();
-        say("DONE quit");
         System.exit(0);
     }
 
-    private static EtcdServiceDiscovery discovery;
+    private Peer(Flags flags) {
+        etcd = flags.get("etcd");
+        parameters = flags.get("parameters") == null ? "file-cache=false" : flags.get("parameters");
+        application.getApplicationConfigManager().setApplication(new ApplicationConfig("peer"));
+    }
 
-    private static EtcdServiceDiscovery discovery(ApplicationModel application, String etcd) {
+    private String run(String command, String rest) {
+        String[] args = rest.split(" ");
+        switch (command) {
+            case "register": registry().register(url(rest)); return "";
+            case "unregister": registry().unregister(url(rest)); return "";
+            case "subscribe": return subscribe(url(rest));
+            case "known": return known(Integer.parseInt(args[0]), args[1]);
+            case "publish": discovery().doRegister(instance(url(rest))); return "";
+            case "instances": return instances(rest);
+            case "get": return String.valueOf(center().getConfig(args[1], args[0], 5000));
+            case "listen":
+                center().addListener(args[1], args[0], e -> Console.say("@ " + e.getKey() + " " + e.getChangeType() + " " + URL.encode(e.getContent())));
+                return "";
+            case "configure": return String.valueOf(center().publishConfig(args[1], args[0], URL.decode(args[2])));
+            default: throw new IllegalArgumentException(command);
+        }
+    }
+
+    private URL url(String text) {
+        return URL.valueOf(text).setScopeModel(application);
+    }
+
+    private Registry registry() {
+        if (registry == null) {
+            URL address = url("etcd3://" + etcd + "/org.apache.dubbo.registry.RegistryService?application=peer&" + parameters);
+            registry = application.getExtensionLoader(RegistryFactory.class).getExtension("etcd3").getRegistry(address);
+        }
+        return registry;
+    }
+
+    private EtcdServiceDiscovery discovery() {
         if (discovery == null) {
-            discovery = new EtcdServiceDiscovery(application, URL.valueOf("etcd://" + etcd).setScopeModel(application));
+            discovery = new EtcdServiceDiscovery(application, url("etcd://" + etcd));
         }
         return discovery;
     }
 
-    private static DefaultServiceInstance instance(ApplicationModel application, URL url) {
+    private DynamicConfiguration center() {
+        if (center == null) {
+            center = application.getExtensionLoader(DynamicConfigurationFactory.class).getExtension("etcd")
+                    .getDynamicConfiguration(url("etcd://" + etcd + "/ConfigCenterConfig"));
+        }
+        return center;
+    }
+
+    private String subscribe(URL url) {
+        Map<String, Map<String, Set<String>>> of = new ConcurrentHashMap<>();
+        known.add(of);
+        registry().subscribe(url, urls -> {
+            for (URL first : urls) { // all are of one interface and category
+                Set<String> all = new TreeSet<>();
+                urls.stream().filter(u -> !u.getProtocol().equals("empty")).forEach(u -> all.add(u.toFullString()));
+                of.computeIfAbsent(first.getCategory("providers"), c -> new ConcurrentHashMap<>()).put(first.getServiceInterface(), all);
+                break;
+            }
+        });
+        return String.valueOf(known.size() - 1);
+    }
+
+    /** Returns what a subscription knows of a category, sorted, encoded. */
+    private String known(int subscription, String category) {
+        Set<String> all = new TreeSet<>();
+        known.get(subscription).getOrDefault(category, Map.of()).values().forEach(urls -> urls.forEach(u -> all.add(URL.encode(u))));
+        return String.join(" ", all);
+    }
+
+    private DefaultServiceInstance instance(URL url) {
         DefaultServiceInstance instance = new DefaultServiceInstance(url.getPath(), url.getHost(), url.getPort(), application);
         instance.setEnabled(false);
         instance.setMetadata(Map.of("by", "java"));
         return instance;
     }
 
-    private static void list(List<ServiceInstance> instances) {
+    private String instances(String name) {
         TreeSet<String> all = new TreeSet<>();
-        for (ServiceInstance i : instances) {
-            all.add(i.getServiceName() + "@" + i.getHost() + ":" + i.getPort() + "/enabled=" + i.isEnabled() + "/healthy=" + i.isHealthy() + "/" + i.getMetadata());
+        for (ServiceInstance i : discovery().getInstances(name)) {
+            all.add(i.getServiceName() + "@" + i.getHost() + ":" + i.getPort() + "/enabled=" + i.isEnabled() + "/healthy=" + i.isHealthy() + "/" + new TreeMap<>(i.getMetadata()));
         }
-        say("INSTANCES " + String.join(" ", all));
-    }
-
-    private static void notified(List<URL> urls) {
-        TreeSet<String> addresses = new TreeSet<>();
-        for (URL url : urls) {
-            if (url.getCategory("providers").equals("providers") && !url.getProtocol().equals("empty")) {
-                addresses.add(url.getAddress());
-            }
-        }
-        say("NOTIFIED " + String.join(" ", addresses));
-    }
-
-    private static synchronized void say(String line) {
-        System.out.println(line);
-        System.out.flush();
+        return String.join(" ", all);
     }
 }
