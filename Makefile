@@ -39,9 +39,10 @@ test-alone: ## the root module as users get it, without the workspace; test has 
 	GOWORK=off go test -cover -timeout $(TIMEOUT) ./...
 
 .PHONY: etcd
-etcd: ## build the etcd server and the etcdctl that the tests run, unless they are cached
+etcd: ## build the etcd server, etcdctl and etcdutl, which the tests run, unless they are cached
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/server/v3
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/etcdctl/v3
+	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/etcdutl/v3
 
 .PHONY: lint
 lint: ## golangci-lint in all modules

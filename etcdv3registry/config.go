@@ -82,7 +82,7 @@ var (
 
 const acceptedDuration = "a duration such as 5s or 1m30s, or a number of milliseconds"
 
-// parameters is the one table of what can be configured; the README shows the
+// parameters is the one table of what can be configured; docs/parameters.md shows the
 // same rows. An empty value means the default, as dubbo-go passes fields that
 // were not configured.
 var parameters = []parameter{

@@ -14,10 +14,11 @@ import (
 	"sync"
 )
 
-// The tools of this module's go.mod that are etcd's server and its command.
+// The tools of this module's go.mod that are etcd's server and its commands.
 const (
 	serverPackage  = "go.etcd.io/etcd/server/v3"
 	commandPackage = "go.etcd.io/etcd/etcdctl/v3"
+	utilityPackage = "go.etcd.io/etcd/etcdutl/v3"
 )
 
 // binary returns the path of the etcd server to run, asked for once a process.
@@ -34,6 +35,14 @@ var command = sync.OnceValues(func() (string, error) {
 		return exec.LookPath(path)
 	}
 	return findTool(commandPackage, "ETCDCTL_BIN")
+})
+
+// utility is binary of etcdutl.
+var utility = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("ETCDUTL_BIN"); path != "" {
+		return exec.LookPath(path)
+	}
+	return findTool(utilityPackage, "ETCDUTL_BIN")
 })
 
 func findTool(name, variable string) (string, error) {

@@ -15,8 +15,9 @@
 // of the server, so that one client is cut off while another still sees it.
 //
 // The server is built from the version that this module's go.mod requires, by
-// "go tool", which keeps the binary in Go's build cache, and so is the etcdctl of
-// [Server.Shell]. ETCD_BIN and ETCDCTL_BIN name other binaries to run instead.
+// "go tool", which keeps the binary in Go's build cache, and so are the etcdctl and the
+// etcdutl of [Server.Shell]. ETCD_BIN, ETCDCTL_BIN and ETCDUTL_BIN name other binaries to
+// run instead.
 //
 // The helpers end the test with Fatal when they fail: call them from the
 // goroutine that runs it. Metrics, Endpoint and the proxy's counters may be

@@ -24,7 +24,7 @@ func (c *chaos) difference() string {
 	if d := c.viewDifference(keys); d != "" {
 		return d
 	}
-	return c.sharingDifference()
+	return c.sharingDifference(keys)
 }
 
 func (c *chaos) keyDifference(keys *clientv3.GetResponse) string {
@@ -102,11 +102,12 @@ func (c *chaos) viewDifference(keys *clientv3.GetResponse) string {
 	return ""
 }
 
-func (c *chaos) sharingDifference() string {
+func (c *chaos) sharingDifference(keys *clientv3.GetResponse) string {
 	if leases := testkit.Leases(c.t, c.etcd.client); len(leases) != len(c.procs) {
 		return fmt.Sprintf("etcd has %d leases, there are %d processes", len(leases), len(c.procs))
 	}
 	streams, watches := 1, 1 // the history's
+	watches += len(keysAndParents(keys))
 	for _, p := range c.procs {
 		if n := p.proxy.Open(); n != 1 {
 			return fmt.Sprintf("process %d has %d connections", p.number, n)
@@ -120,7 +121,7 @@ func (c *chaos) sharingDifference() string {
 			}
 		}
 		watches += len(prefixes)
-		streams++ // the client may keep one that has no watches any more, see touch
+		streams += 2 // of what it follows and of its keys; the client may keep one that has no watches any more, see touch
 	}
 	m := c.etcd.Metrics()
 	if n := int(m.Value(etcdtest.MetricWatchStreams, nil)); n > streams {
@@ -134,6 +135,20 @@ func (c *chaos) sharingDifference() string {
 	default:
 		return ""
 	}
+}
+
+// keysAndParents returns, for each process, what it hears of being deleted.
+func keysAndParents(keys *clientv3.GetResponse) map[string]bool {
+	all := map[string]bool{}
+	for _, kv := range keys.Kvs {
+		for _, category := range []string{"providers", "consumers"} {
+			if f, ok := parseKey(string(kv.Key), category); ok {
+				parent, _, _ := strings.Cut(string(kv.Key), "/"+category+"/")
+				all[f.process+" "+string(kv.Key)], all[f.process+" "+parent] = true, true
+			}
+		}
+	}
+	return all
 }
 
 const moreWatches = "etcd has more watches than there are prefixes subscribed to"

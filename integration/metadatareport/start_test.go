@@ -229,7 +229,7 @@ func TestAMappingThatEtcdRefusesIsAnErrorOfTheRegistration(t *testing.T) {
 	requireServices(t, root, "/dubbo", "shop")
 }
 
-// What the README says to be enough, and no more.
+// What docs/security.md says to be enough, and no more.
 func TestAnApplicationNeedsTheRightsToItsOwnKeysOnly(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	root := testkit.EnableAuth(t, etcd, "shop", "/services/shop/")

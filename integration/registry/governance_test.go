@@ -244,11 +244,11 @@ func TestEmptyProtectionIsOfProvidersWhateverTheOverrides(t *testing.T) {
 	single.RequireAddresses(t, "127.0.0.1:2")
 }
 
-func TestTheOverridesOfTheREADMEWork(t *testing.T) {
+func TestTheOverridesOfThePageWork(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/governance.md")
 	require.NoError(t, err)
-	examples := regexp.MustCompile(`(?m)^etcdctl put '([^']+)' ''$`).FindAllSubmatch(readme, -1)
+	examples := regexp.MustCompile(`(?m)^etcdctl put '([^']+)' ''$`).FindAllSubmatch(page, -1)
 	require.Len(t, examples, 3)
 	etcd := etcdtest.Start(t)
 	r := testkit.NewRegistry(t, etcd.Endpoint())

@@ -25,7 +25,7 @@ func TestBuildingARegistryDoesNoIO(t *testing.T) {
 	assert.Zero(t, proxy.Accepted())
 }
 
-func TestAHundredRegistriesShareOneConnectionOneLeaseAndOneWatchStream(t *testing.T) {
+func TestAHundredRegistriesShareOneConnectionOneLeaseAndTheWatchStreams(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
@@ -41,15 +41,15 @@ func TestAHundredRegistriesShareOneConnectionOneLeaseAndOneWatchStream(t *testin
 	for _, l := range listeners {
 		l.RequireAddresses(t, "10.0.0.1:20000")
 	}
+	testkit.RequireWatchers(t, etcd, 100+300) // of providers, and of its keys
 	assert.Equal(t, 1, proxy.Accepted(), "connections")
 	m := etcd.Metrics()
 	assert.Equal(t, 1, m.Requests("LeaseGrant"), "leases")
 	assert.Equal(t, 1, m.Requests("LeaseKeepAlive"), "keep-alive streams")
-	assert.Equal(t, 1, m.Requests("Watch"), "watch streams")
-	assert.EqualValues(t, 1, m.Value(etcdtest.MetricWatchStreams, nil), "watch streams")
-	assert.InDelta(t, 200, m.Requests("Txn"), 1, "one request per registration, and one question of the watches")
+	assert.Equal(t, 2, m.Requests("Watch"), "watch streams")
+	assert.EqualValues(t, 2, m.Value(etcdtest.MetricWatchStreams, nil), "watch streams: one for what is followed, one for its keys")
+	assert.InDelta(t, 200, m.Requests("Txn")+m.Requests("Put"), 1, "one request per registration, and one question of the watches")
 	requireLists(t, etcd, 100)
-	testkit.RequireWatchers(t, etcd, 100)
 
 	for _, r := range registries[1:] {
 		r.Destroy()
@@ -121,7 +121,7 @@ func TestOverridesThatSeveralAskForAreWatchedOnce(t *testing.T) {
 	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")))
 	calling.RequireAddresses(t, "10.0.0.1:20000")
 	require.NoError(t, r.UnSubscribe(testkit.Consumer("org.a.Greeter", "category", "providers,configurators"), calling))
-	testkit.RequireWatchers(t, etcd, 1)
+	testkit.RequireWatchers(t, etcd, 1+2) // and of its keys
 }
 
 func TestReferencesThatAreMadeAndDestroyedLeaveNoWatchBehind(t *testing.T) {

@@ -169,5 +169,5 @@ func TestAListenerMayUnSubscribeItselfAndOthersFromInside(t *testing.T) {
 	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), self)
 	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000")))
 	self.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	testkit.RequireWatchers(t, etcd, 1)
+	testkit.RequireWatchers(t, etcd, 1+3) // and of its keys
 }

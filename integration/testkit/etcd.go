@@ -77,6 +77,18 @@ func Keys(t testing.TB, client *clientv3.Client, prefix string) map[string]clien
 	return keys
 }
 
+// Revisions returns the keys below a prefix, decoded, and when each was written.
+func Revisions(t testing.TB, client *clientv3.Client, prefix string) map[string]int64 {
+	t.Helper()
+	keys := map[string]int64{}
+	for _, kv := range List(t, client, prefix).Kvs {
+		key, err := url.QueryUnescape(string(kv.Key))
+		require.NoError(t, err)
+		keys[key] = kv.ModRevision
+	}
+	return keys
+}
+
 // Put writes a key, and returns the revision of that.
 func Put(t testing.TB, client *clientv3.Client, key, value string, opts ...clientv3.OpOption) (revision int64) {
 	t.Helper()
@@ -125,7 +137,8 @@ func Revoke(t testing.TB, client *clientv3.Client, lease clientv3.LeaseID) {
 	Do(t, func(ctx context.Context) error { _, err := client.Revoke(ctx, lease); return err })
 }
 
-// RequireWatchers waits until etcd has exactly n watchers.
+// RequireWatchers waits until etcd has exactly n watchers: of what is followed, and of
+// each key that is registered and the interface's, should somebody delete them.
 func RequireWatchers(t testing.TB, etcd *etcdtest.Server, n int) {
 	t.Helper()
 	var got int

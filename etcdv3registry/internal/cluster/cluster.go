@@ -8,6 +8,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,7 +17,9 @@ import (
 	"time"
 
 	"github.com/dubbogo/gost/log/logger"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/limits"
@@ -105,17 +108,42 @@ func newCluster(cfg Config) *Cluster {
 	}
 	c.Desired = desired.New(desired.Config{
 		Dial: c.Client, TTL: DefaultSession, Timeout: cfg.Timeout, Retry: cfg.Retry, Waiting: c.Waiting, Limits: &c.limits,
+		OpenWatches: openWatches,
 	})
 	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: DefaultSession, Limits: &c.limits})
 	c.observer.watching = func() {
 		// A stream may go over a new connection, and behind it there may be another
 		// store than what was listed is from: wiped, or restored from a backup.
 		c.Watches.Check()
-		c.Desired.Resync()
+		c.back()
 	}
-	c.observer.keeping = c.Desired.Resync
+	c.observer.keeping = c.back
 	c.observer.denied = c.Desired.LeaveLease
 	return c
+}
+
+// back is called when etcd seems to answer again.
+func (c *Cluster) back() {
+	c.Desired.Resync()
+	c.Desired.Retry()
+}
+
+// connected is called when there is a connection, again if it is another one.
+func (c *Cluster) connected(again bool) {
+	if again {
+		c.Desired.Resync()
+	}
+	c.Desired.Retry()
+}
+
+// openWatches opens a stream of watches for what is desired.
+func openWatches(ctx context.Context, client *clientv3.Client) (desired.WatchStream, error) {
+	conn := client.ActiveConnection()
+	if conn == nil {
+		return nil, errors.New("the client has no connection")
+	}
+	// Opened as soon as there is a connection, and ended by a member without a leader.
+	return etcdserverpb.NewWatchClient(conn).Watch(withOwn(clientv3.WithRequireLeader(ctx)), grpc.WaitForReady(true))
 }
 
 // Release undoes one Acquire. The last one gives up the lease, ends the
@@ -240,7 +268,7 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 		return nil, fmt.Errorf("connect to etcd at %v%s: %w", c.cfg.Endpoints, c.cfg.asUser(), err)
 	}
 	c.client.Store(client)
-	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, c.Desired.Resync) })
+	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, c.connected) })
 	if c.cfg.TLS.Cert != "" {
 		c.running.Go(func() { materialOf(c.cfg.TLS).follow(c.ctx) })
 	}

@@ -53,11 +53,11 @@ func connect(ctx context.Context, c Config, o *observer, m *members) (*clientv3.
 }
 
 // reconnect replaces gRPC's own limit of 120 s between attempts to connect,
-// which would keep a service away from etcd long after it is back: for longer
-// than the session that leases live on for then.
+// which would keep a service away from etcd long after it is back: what waits, waits
+// for the connection.
 func reconnect(session time.Duration) grpc.DialOption {
 	return grpc.WithConnectParams(grpc.ConnectParams{
-		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: min(3*time.Second, session/4)},
+		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: min(time.Second, session/4)},
 		MinConnectTimeout: 3 * time.Second,
 	})
 }

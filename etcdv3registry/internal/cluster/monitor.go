@@ -15,8 +15,8 @@ import (
 
 // monitor logs when the connection to etcd is made, lost and made again; it
 // ends with ctx. Watches and keep-alives do not tell: the client resumes them in
-// silence. again is called when it is made again: it may be to another store.
-func monitor(ctx context.Context, conn *grpc.ClientConn, endpoints []string, again func()) {
+// silence. connected is called when it is made; again: it may be to another store.
+func monitor(ctx context.Context, conn *grpc.ClientConn, endpoints []string, connected func(again bool)) {
 	var made, failed bool // there was a connection; there is none, and that was told
 	for {
 		state := conn.GetState()
@@ -30,9 +30,7 @@ func monitor(ctx context.Context, conn *grpc.ClientConn, endpoints []string, aga
 			case failed:
 				logger.Infof("[etcdv3] connected to etcd at %v again", endpoints)
 			}
-			if made {
-				again()
-			}
+			connected(made)
 			made, failed = true, false
 		case state != connectivity.TransientFailure || failed:
 		case made:

@@ -30,7 +30,7 @@ func TestConnectionThatIsMadeForTheFirstTimeIsNotMadeAgain(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		monitor(ctx, conn, []string{"etcd"}, func() {})
+		monitor(ctx, conn, []string{"etcd"}, func(bool) {})
 	}()
 	defer func() { cancel(); <-ended }()
 

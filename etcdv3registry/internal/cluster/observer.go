@@ -146,7 +146,19 @@ func (o *observer) unary(ctx context.Context, method string, request, reply any,
 	return err
 }
 
+// own marks the context of a stream of which nobody else is told when it opens.
+type own struct{}
+
+func withOwn(ctx context.Context) context.Context { return context.WithValue(ctx, own{}, true) }
+
 func (o *observer) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if ctx.Value(own{}) != nil {
+		stream, err := open(ctx, desc, conn, method, opts...)
+		if err != nil {
+			return nil, err
+		}
+		return &observedStream{ClientStream: stream, observer: o, own: true}, nil
+	}
 	if !retry.Sleep(ctx, o.pace.wait(method)) {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
@@ -163,6 +175,7 @@ type observedStream struct {
 	ctx      context.Context // of who opened it
 	method   string
 	opened   time.Time
+	own      bool // its owner looks after it
 
 	// RecvMsg is for one goroutine at a time.
 	heard bool
@@ -175,7 +188,7 @@ func (s *observedStream) RecvMsg(m any) error {
 		err = checkAnswer(nil, m)
 	}
 	if err != nil {
-		if !s.ended {
+		if !s.ended && !s.own {
 			s.ended = true
 			s.observer.pace.ended(s.method, time.Since(s.opened), s.ctx.Err() == nil)
 			if _, keeps := m.(*etcdserverpb.LeaseKeepAliveResponse); keeps && retry.Denied(err) {
@@ -185,7 +198,7 @@ func (s *observedStream) RecvMsg(m any) error {
 		return err
 	}
 	s.observer.answer()
-	if s.heard {
+	if s.heard || s.own {
 		return nil
 	}
 	s.heard = true

@@ -61,20 +61,28 @@ func (r *Reconciler) nextBatchLocked() *batch {
 					u.tellLocked(nil)
 					r.forgetLocked(u)
 				} else if !slices.ContainsFunc(b.pieces, func(p piece) bool { return p.entry == u }) {
-					r.writer.addTo(b, u)
+					r.addTo(b, u)
 				}
 			}
 		}
 		r.queue = r.queue[1:]
 	}
-	if len(b.pieces) == 0 {
-		return nil
+	if len(b.pieces) > 0 {
+		return b
 	}
-	return b
+	for ; len(r.missing) > 0 && b.ops() < r.cfg.Limits.Ops(); r.missing = r.missing[1:] {
+		if _, there := r.writer.parents[r.missing[0]]; !there {
+			b.missing = append(b.missing, r.missing[0])
+		}
+	}
+	if len(b.missing) > 0 {
+		return b
+	}
+	return nil
 }
 
 // addTo adds an entry to a batch, under Reconciler.mu.
-func (w *writer) addTo(b *batch, e *entry) {
+func (r *Reconciler) addTo(b *batch, e *entry) {
 	b.pieces = append(b.pieces, pieceOf(e))
 	b.bytes += e.size()
 	if e.owners == 0 {
@@ -83,10 +91,11 @@ func (w *writer) addTo(b *batch, e *entry) {
 	e.mayExist = true
 	b.leased = b.leased || !e.key.Persistent
 	if parent := e.key.Parent; parent != "" {
-		if w.parents[parent] {
-			b.present = appendNew(b.present, parent)
-		} else {
+		switch _, known := r.writer.parents[parent]; {
+		case !known:
 			b.missing = appendNew(b.missing, parent)
+		case !r.watches.covers(parent): // else it is there
+			b.present = appendNew(b.present, parent)
 		}
 	}
 }
@@ -141,7 +150,7 @@ func (r *Reconciler) full(b *batch, unit []*entry) bool {
 	ops, bytes := b.ops(), b.bytes
 	for _, e := range unit {
 		ops++
-		if e.key.Parent != "" && !r.writer.parents[e.key.Parent] {
+		if _, known := r.writer.parents[e.key.Parent]; e.key.Parent != "" && !known {
 			ops++
 		}
 		bytes += e.size()
@@ -172,7 +181,7 @@ func (r *Reconciler) alone(b *batch) (each []*batch) {
 	case b.merges == nil && len(b.pieces) > 1:
 		for _, p := range b.pieces {
 			one := &batch{}
-			r.writer.addTo(one, p.entry)
+			r.addTo(one, p.entry)
 			each = append(each, one)
 		}
 	}

@@ -45,6 +45,9 @@ func (r *Reconciler) writeBatch(ctx context.Context) error {
 	w := &r.writer
 	err = r.commit(ctx, client, b)
 	switch {
+	case err != nil && len(b.pieces) == 0 && !retry.CanPass(err):
+		b.missing = nil // whoever needs these parents says so
+		return nil
 	case err == nil:
 		w.futile, w.notLetIn = 0, false
 		return nil
@@ -52,7 +55,7 @@ func (r *Reconciler) writeBatch(ctx context.Context) error {
 		r.notLetIn(b, err)
 		return nil
 	case retry.LeaseLost(err):
-		r.leaseLost("etcd does not know it")
+		r.leaseLost("it expired or was revoked")
 		return w.again(err) // with a new one
 	case errors.Is(err, errParentGone):
 		return w.again(err) // and it is created
@@ -100,6 +103,14 @@ func (r *Reconciler) commit(ctx context.Context, client *clientv3.Client, b *bat
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
+	if len(then) == 1 && then[0].IsPut() && len(conditions) == 0 { // costs etcd less than a transaction
+		response, err := client.Do(ctx, then[0])
+		if err != nil {
+			return fmt.Errorf("write a key: %w", err)
+		}
+		r.settle(b, response.Put().Header.GetRevision())
+		return nil
+	}
 	response, err := client.Txn(ctx).If(conditions...).Then(then...).Else(otherwise...).Commit()
 	switch {
 	case err != nil:
@@ -111,24 +122,33 @@ func (r *Reconciler) commit(ctx context.Context, client *clientv3.Client, b *bat
 		clear(r.writer.parents)
 		return errParentGone
 	}
-	r.settle(b)
+	r.settle(b, response.Header.GetRevision())
 	return nil
 }
 
-// settle notes that etcd has taken a batch.
-func (r *Reconciler) settle(b *batch) {
-	for _, p := range b.missing {
-		r.writer.parents[p] = true
-	}
+// settle notes that etcd has taken a batch, at a revision.
+func (r *Reconciler) settle(b *batch, revision int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.settleParentsLocked(b.missing, revision)
+	r.settleParentsLocked(b.present, revision)
 	for _, p := range b.pieces {
 		e := p.entry
 		e.synced, e.mayExist, e.exists, e.refused = p.wanted && e.key == p.key, p.wanted, p.wanted, false
+		r.watchLocked(e, p.wanted, revision)
 		if e.inSync() { // else it was changed meanwhile
 			e.partner = nil
 			e.tellLocked(nil)
 			r.forgetLocked(e)
+		}
+	}
+}
+
+func (r *Reconciler) settleParentsLocked(parents []string, revision int64) {
+	for _, p := range parents {
+		r.writer.parents[p] = revision
+		if r.parents[p] > 0 {
+			r.watches.add(r.ctx, p, revision)
 		}
 	}
 }
@@ -241,6 +261,13 @@ func (r *Reconciler) requeue(b *batch) {
 	for _, p := range b.pieces {
 		if !p.entry.refused {
 			r.enqueueLocked(p.entry)
+		}
+	}
+	if len(b.pieces) == 0 {
+		for _, parent := range b.missing {
+			if _, there := r.writer.parents[parent]; !there {
+				r.missing = append(r.missing, parent)
+			}
 		}
 	}
 }

@@ -16,6 +16,10 @@ type entry struct {
 	parked   bool      // it is not queued for a moment, as others change it as well
 	refused  bool      // by etcd, when it was written last
 	seen     time.Time // when it was synced last, of a merged one
+	revision int64     // of the last put that etcd confirmed
+	deleted  int64     // revision of a deletion that was heard of before its put was confirmed; 0: none
+	losses   int       // deletions by somebody else in a row
+	lostAt   time.Time // the last one
 
 	// partner is written in the same transaction: the key that this one
 	// replaces, or is replaced by.
@@ -70,7 +74,9 @@ func (r *Reconciler) wantLocked(key Key) *entry {
 		e.synced = false
 	}
 	e.key = key
-	e.owners++
+	if e.owners++; e.owners == 1 && key.Parent != "" {
+		r.parents[key.Parent]++
+	}
 	return e
 }
 
@@ -80,7 +86,11 @@ func (r *Reconciler) unwantLocked(key Key) *entry {
 	if e == nil || e.owners == 0 {
 		return nil
 	}
-	e.owners--
+	if e.owners--; e.owners == 0 && e.key.Parent != "" {
+		if r.parents[e.key.Parent]--; r.parents[e.key.Parent] == 0 {
+			delete(r.parents, e.key.Parent)
+		}
+	}
 	return e
 }
 

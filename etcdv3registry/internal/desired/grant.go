@@ -31,17 +31,78 @@ func (r *Reconciler) ensureLease(ctx context.Context, client *clientv3.Client) e
 	if err != nil {
 		return fmt.Errorf("take a lease of %v: %w", r.TTL(), err)
 	}
-	alive, end := context.WithCancel(r.ctx)
-	responses, err := client.KeepAlive(alive, granted.ID)
-	if err != nil {
-		end()
-		return fmt.Errorf("keep lease %x alive: %w", granted.ID, err)
+	if err := r.keepAlive(client, granted.ID); err != nil {
+		return err
 	}
 	w.lease, w.noLease, w.granted = granted.ID, false, time.Now()
-	w.keepAlive, w.endLease = responses, end
 	w.verified = verification{at: time.Now()}
 	logger.Infof("[etcdv3] took lease %x of %d s", granted.ID, granted.TTL)
 	return nil
+}
+
+func (r *Reconciler) keepAlive(client *clientv3.Client, lease clientv3.LeaseID) error {
+	alive, end := context.WithCancel(r.ctx)
+	responses, err := client.KeepAlive(alive, lease)
+	if err != nil {
+		end()
+		return fmt.Errorf("keep lease %x alive: %w", lease, err)
+	}
+	r.writer.keepAlive, r.writer.endLease = responses, end
+	return nil
+}
+
+// doubtLease notes that the lease was not kept alive for its TTL. If etcd was away as
+// well it has the lease for a whole TTL more when it is back.
+func (r *Reconciler) doubtLease() {
+	w := &r.writer
+	w.endLease()
+	w.keepAlive, w.unsure = nil, true
+}
+
+// verifyLease finds out whether etcd still has a lease of which that is in doubt,
+// and goes on with it.
+func (r *Reconciler) verifyLease() error {
+	w := &r.writer
+	if !w.unsure {
+		return nil
+	}
+	client, err := r.cfg.Dial(r.ctx)
+	if err != nil {
+		return err
+	}
+	r.resync.Store(false)
+	if err := r.look(0); err != nil {
+		return fmt.Errorf("lease %x was not kept alive, and it is not known whether etcd still has it: %w", w.lease, err)
+	}
+	if w.lease != clientv3.NoLease && w.verified.refused {
+		if err := r.askForLease(client); err != nil {
+			return err
+		}
+	}
+	w.unsure = false
+	if w.lease == clientv3.NoLease {
+		return nil
+	}
+	return r.keepAlive(client, w.lease)
+}
+
+// askForLease is for who may not see the keys of the lease.
+func (r *Reconciler) askForLease(client *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
+	defer cancel()
+	response, err := client.TimeToLive(ctx, r.writer.lease)
+	switch {
+	case err == nil && response.TTL > 0:
+		return nil
+	case err == nil || retry.LeaseLost(err):
+		r.leaseLost("it expired or was revoked")
+		return nil
+	case retry.CanPass(err) || r.ctx.Err() != nil:
+		return fmt.Errorf("ask for lease %x: %w", r.writer.lease, err)
+	default:
+		r.leaseLost("it was not kept alive, and etcd refuses to tell whether it still has it")
+		return nil
+	}
 }
 
 // pause is how long after one lease the next is asked for: none, unless several
@@ -65,11 +126,13 @@ func (r *Reconciler) leaseLost(why string) {
 		w.brief = 0
 	}
 	lease := w.lease
-	w.keepAlive = nil
+	w.keepAlive, w.unsure, w.deleted = nil, false, false
 	w.lease = clientv3.NoLease
+	r.watches.doubt() // it may be another store
 	r.mu.Lock()
 	for _, e := range r.entries {
-		e.synced = false
+		e.synced, e.losses = false, 0
+		e.parked = e.parked && e.key.Merge != nil
 		e.exists = e.exists && (e.key.Persistent || e.key.Merge != nil)
 	}
 	r.enqueueUnsyncedLocked()

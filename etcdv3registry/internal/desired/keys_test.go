@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
@@ -31,7 +32,10 @@ const (
 func withReconciler(t *testing.T, test func(*testing.T, *etcdfake.Etcd, *Reconciler)) {
 	synctest.Test(t, func(t *testing.T) {
 		e := etcdfake.New()
-		r := New(Config{Dial: e.Dial(t), TTL: ttl, Timeout: time.Second, Retry: retry.NTimes(1, 100*time.Millisecond)})
+		r := New(Config{
+			Dial: e.Dial(t), TTL: ttl, Timeout: time.Second, Retry: retry.NTimes(1, 100*time.Millisecond),
+			OpenWatches: func(ctx context.Context, _ *clientv3.Client) (WatchStream, error) { return e.OpenWatches(ctx) },
+		})
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()

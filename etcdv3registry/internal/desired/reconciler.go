@@ -79,21 +79,28 @@ type Config struct {
 	Waiting func(time.Duration) (context.Context, context.CancelFunc)
 	// Limits of etcd, which those who share them learn together. Nil: its own.
 	Limits *limits.Limits
+	// OpenWatches opens a stream, of which etcd hears nothing else, to be told at once
+	// of keys that somebody deletes; it may block until there is one. Nil: that is
+	// found out when it is looked whether etcd still has them.
+	OpenWatches func(context.Context, *clientv3.Client) (WatchStream, error)
 }
 
 // Reconciler makes etcd agree with what is desired. Its methods may be called
 // from any goroutine.
 type Reconciler struct {
-	cfg    Config
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	start  sync.Once     // of the goroutine, by the first change
-	ttl    atomic.Int64  // a time.Duration
-	resync atomic.Bool   // set by Resync
-	wake   chan struct{} // something is queued
-	doubt  chan struct{} // Resync was called
-	denied chan struct{} // LeaveLease was called
-	done   chan struct{} // closed when the goroutine has ended
+	cfg     Config
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	start   sync.Once     // of the goroutine, by the first change
+	ttl     atomic.Int64  // a time.Duration
+	resync  atomic.Bool   // set by Resync
+	wake    chan struct{} // something is queued
+	doubt   chan struct{} // Resync was called
+	denied  chan struct{} // LeaveLease was called
+	losses  chan struct{} // somebody has deleted a key
+	back    chan struct{} // Retry was called
+	done    chan struct{} // closed when the goroutine has ended
+	watches *watches      // of what may be deleted
 
 	mu        sync.Mutex
 	entries   map[string]*entry // by id: all that is wanted, or may be in etcd and is not wanted any more
@@ -104,6 +111,10 @@ type Reconciler struct {
 	trouble   error             // what the last attempt to write failed with; nil: it worked
 	away      error             // why those who wait were told not to, until etcd takes changes again
 	mergeable bool              // the last merge was taken, and all that came with it
+	parents   map[string]int    // how many keys that are desired name one
+	lost      []*entry          // somebody has deleted them, and they are not queued yet
+	orphaned  map[string]int64  // names that somebody has deleted, parents among them, and at which revision
+	missing   []string          // parents that are to be created again
 	closed    bool
 
 	writer writer // belongs to the goroutine
@@ -122,15 +133,20 @@ func New(cfg Config) *Reconciler {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Reconciler{
-		cfg:     cfg,
-		ctx:     ctx,
-		cancel:  cancel,
-		wake:    make(chan struct{}, 1),
-		doubt:   make(chan struct{}, 1),
-		denied:  make(chan struct{}, 1),
-		done:    make(chan struct{}),
-		entries: map[string]*entry{},
+		cfg:      cfg,
+		ctx:      ctx,
+		cancel:   cancel,
+		wake:     make(chan struct{}, 1),
+		doubt:    make(chan struct{}, 1),
+		denied:   make(chan struct{}, 1),
+		losses:   make(chan struct{}, 1),
+		back:     make(chan struct{}, 1),
+		done:     make(chan struct{}),
+		entries:  map[string]*entry{},
+		parents:  map[string]int{},
+		orphaned: map[string]int64{},
 	}
+	r.watches = newWatches(r)
 	r.writer = newWriter(r)
 	r.SetTTL(cfg.TTL)
 	return r
@@ -274,6 +290,7 @@ func (r *Reconciler) changeLocked(changed ...*entry) *Change {
 	c := &Change{reconciler: r}
 	for _, e := range changed {
 		if e != nil && !e.inSync() {
+			e.parked = e.parked && e.key.Merge != nil
 			c.waits = append(c.waits, e.waitLocked())
 			r.enqueueLocked(e)
 		}
@@ -307,6 +324,9 @@ func (r *Reconciler) Resync() {
 // may not write one of its keys: the others would go with it. They are put under
 // another lease before that; what was the reason is left to the old one.
 func (r *Reconciler) LeaveLease() { r.signal(r.denied) }
+
+// Retry has what waits for an etcd that is away tried at once: it may be back.
+func (r *Reconciler) Retry() { delivery.Signal(r.back) }
 
 // Len is the number of keys that are desired.
 func (r *Reconciler) Len() int {

@@ -61,7 +61,7 @@ func (r *Reconciler) look(revision int64) error {
 	err := r.findLost(r.ctx)
 	switch {
 	case retry.LeaseLost(err):
-		r.leaseLost("etcd does not know it")
+		r.leaseLost("it expired or was revoked")
 		return nil
 	case retry.CanPass(err):
 		r.resync.Store(true)

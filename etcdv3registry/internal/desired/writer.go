@@ -22,6 +22,9 @@ const (
 	// resyncSpread is the time over which processes that lost etcd together spread
 	// their questions when it is back. Those with a lease ask as they keep it.
 	resyncSpread = 500 * time.Millisecond
+	// comingBack is how soon one attempt may follow another as etcd seems to be back, and
+	// the time over which processes spread theirs. Their connections are spread already.
+	comingBack = 100 * time.Millisecond
 )
 
 // writer is what the goroutine that writes to etcd knows. Nobody else touches
@@ -30,8 +33,10 @@ type writer struct {
 	lease     clientv3.LeaseID // 0: none
 	keepAlive <-chan *clientv3.LeaseKeepAliveResponse
 	endLease  context.CancelFunc // ends the keep-alives of lease
-	parents   map[string]bool    // that existed once: they are required, not created
+	unsure    bool               // lease was not kept alive in time: etcd may have it, or not
+	parents   map[string]int64   // that existed, and at which revision: they are required, not created
 	lost      int                // keys that were lost and are being put again; 0: none
+	deleted   bool               // somebody has deleted them, that has not been logged
 	noLease   bool               // etcd refuses one, and that was told
 	notLetIn  bool               // etcd refuses this user, and that was told
 	granted   time.Time          // when the last one was
@@ -44,11 +49,13 @@ type writer struct {
 	refused  repeated         // some of what is desired
 	refusing bool             // etcd has refused something; else there are no refusals to count
 	doubt    <-chan time.Time // when it is looked whether what has no lease is there
+	losses   <-chan time.Time // when what somebody has deleted is put again
+	tried    time.Time        // the last attempt to write
 }
 
 func newWriter(r *Reconciler) writer {
 	return writer{
-		parents: map[string]bool{}, merging: map[string]*merging{},
+		parents: map[string]int64{}, merging: map[string]*merging{},
 		away: repeated{schedule: r.backoff}, refused: repeated{schedule: refusals},
 	}
 }
@@ -88,9 +95,14 @@ func refusals() backoff.BackOff { return retry.Backoff(time.Second, 20*time.Seco
 // run is the goroutine: it ends with Close.
 func (r *Reconciler) run() {
 	defer close(r.done)
+	defer r.watches.wait()
 	w := &r.writer
 	for r.next() {
-		err := r.verifyUnleased()
+		w.tried = time.Now()
+		err := r.verifyLease()
+		if err == nil {
+			err = r.verifyUnleased()
+		}
 		if err == nil {
 			err = r.flush()
 		}
@@ -132,7 +144,7 @@ func (r *Reconciler) next() bool {
 			case r.ctx.Err() != nil: // by Close, which is to revoke the lease
 				return false
 			default:
-				r.leaseLost("it expired or was revoked")
+				r.doubtLease()
 			}
 		case <-w.away.due:
 			w.away.due = nil
@@ -142,6 +154,19 @@ func (r *Reconciler) next() bool {
 			if w.away.running == nil { // else everything is tried when it is back
 				r.retryRefused()
 			}
+		case <-r.back:
+			if w.away.running != nil {
+				w.away.due = time.After(max(rand.N(comingBack), time.Until(w.tried.Add(comingBack))))
+			}
+			continue
+		case <-r.losses:
+			if w.losses == nil {
+				w.losses = time.After(collecting)
+			}
+			continue
+		case <-w.losses:
+			w.losses = nil
+			r.queueLost()
 		case <-r.denied:
 			r.leaseLost("etcd does not keep it alive: this user may not write one of its keys")
 		case <-r.doubt:
@@ -215,8 +240,12 @@ func (r *Reconciler) flush() error {
 			continue
 		}
 		if w.lost > 0 && r.refusals() == 0 {
-			logger.Infof("[etcdv3] %d key(s) that had been lost are registered again%s", w.lost, r.underLease())
-			w.lost = 0
+			if w.deleted {
+				logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else, and are registered again%s", w.lost, r.underLease())
+			} else {
+				logger.Infof("[etcdv3] %d key(s) that had been lost are registered again%s", w.lost, r.underLease())
+			}
+			w.lost, w.deleted = 0, false
 		}
 		return nil
 	}
@@ -234,7 +263,7 @@ func (r *Reconciler) setAway(err error) bool {
 			r.enqueueLocked(e)
 		}
 	}
-	return len(r.queue)+len(r.merges) > 0
+	return len(r.queue)+len(r.merges)+len(r.missing) > 0
 }
 
 func (r *Reconciler) waiting() int {

@@ -56,6 +56,7 @@ type Etcd struct {
 	watches   map[*watch]struct{}
 	away      bool
 	alives    map[*aliveStream]struct{}
+	streams   map[*WatchStream]context.CancelFunc
 }
 
 // New returns an empty server.
@@ -67,6 +68,7 @@ func New() *Etcd {
 		leases:   map[int64]*lease{},
 		watches:  map[*watch]struct{}{},
 		alives:   map[*aliveStream]struct{}{},
+		streams:  map[*WatchStream]context.CancelFunc{},
 	}
 }
 
@@ -107,6 +109,28 @@ func (e *Etcd) Away(away bool) {
 	}
 }
 
+// Stop is Away(true), and no lease runs out before Start.
+func (e *Etcd) Stop() {
+	e.Away(true)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, l := range e.leases {
+		l.timer.Stop()
+	}
+}
+
+// Start is Away(false) after Stop. As on a server that was started again, each lease
+// has the whole of its TTL.
+func (e *Etcd) Start() {
+	e.mu.Lock()
+	for _, l := range e.leases {
+		l.ends = time.Now().Add(l.ttl)
+		l.timer.Reset(l.ttl)
+	}
+	e.mu.Unlock()
+	e.Away(false)
+}
+
 // Wipe empties the store, which counts its revisions from the first one again. A
 // watch goes on waiting for the revision that it has not seen.
 func (e *Etcd) Wipe() {
@@ -138,6 +162,10 @@ func (e *Etcd) Revision() int64 {
 func (e *Etcd) breakLocked() {
 	for s := range e.alives {
 		s.fail(ErrAway)
+	}
+	for s, cancel := range e.streams {
+		s.fail(ErrAway)
+		cancel()
 	}
 }
 

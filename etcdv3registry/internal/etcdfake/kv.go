@@ -40,8 +40,9 @@ func (e kv) Range(ctx context.Context, r *etcdserverpb.RangeRequest, _ ...grpc.C
 	return response, err
 }
 
+// Put counts as the transaction that it is.
 func (e kv) Put(ctx context.Context, r *etcdserverpb.PutRequest, _ ...grpc.CallOption) (*etcdserverpb.PutResponse, error) {
-	if err := e.begin(ctx, "Put", string(r.Key)); err != nil {
+	if err := e.begin(ctx, "Txn", string(r.Key)); err != nil {
 		return nil, err
 	}
 	e.mu.Lock()

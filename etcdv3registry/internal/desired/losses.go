@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// collecting is how long it is waited for more, when somebody deletes a key: of a
+	// lease that is revoked each of its keys is heard of by itself.
+	collecting = 10 * time.Millisecond
+	// pestering is how long a key has to be left alone, to be put again as soon as it
+	// is deleted. Of one that somebody deletes again and again each time takes twice as
+	// long, up to longestLoss.
+	pestering   = time.Minute
+	longestLoss = 5 * time.Second
+	// adoption is the time over which processes spread the creation of a parent that
+	// somebody has deleted: one of them suffices.
+	adoption = time.Second
+)
+
+// watchLocked has a key watched that is desired, and was written at a revision. A
+// deletion that was heard of already came before that, or after it.
+func (r *Reconciler) watchLocked(e *entry, written bool, revision int64) {
+	if !written {
+		if e.owners == 0 {
+			r.watches.remove(e.key.Name)
+			if r.parents[e.key.Parent] == 0 {
+				r.watches.remove(e.key.Parent)
+			}
+		}
+		return
+	}
+	e.synced = e.synced && e.deleted <= revision
+	e.revision, e.deleted = revision, 0
+	r.watches.add(r.ctx, e.key.Name, revision)
+}
+
+// noteDeletion has what somebody deleted put again.
+func (r *Reconciler) noteDeletion(name string, revision int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch e := r.entries[name]; {
+	case r.closed:
+		return
+	case e == nil:
+		r.orphaned[name] = revision
+	case e.owners == 0 || !e.synced: // it was this process, or it is about to be put
+		e.deleted = max(e.deleted, revision)
+		return
+	case revision <= e.revision: // it has been put again
+		return
+	default:
+		e.synced, e.exists = false, false
+		r.loseLocked(e)
+	}
+	r.signal(r.losses)
+}
+
+// loseLocked has an entry that is gone put again: at once, if that does not happen
+// all the time.
+func (r *Reconciler) loseLocked(e *entry) {
+	if time.Since(e.lostAt) > pestering {
+		e.losses = 0
+	}
+	e.lostAt = time.Now()
+	if e.losses++; e.losses == 1 {
+		r.lost = append(r.lost, e)
+		return
+	}
+	e.parked = true
+	time.AfterFunc(min(collecting<<min(e.losses, 10), longestLoss), func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if e.parked {
+			e.parked = false
+			r.lost = append(r.lost, e)
+			r.signal(r.losses)
+		}
+	})
+}
+
+// queueLost queues what was deleted.
+func (r *Reconciler) queueLost() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := &r.writer
+	for _, e := range r.lost {
+		if !e.queued && !e.inSync() {
+			r.enqueueLocked(e)
+			w.lost, w.deleted = w.lost+1, true
+		}
+	}
+	r.lost = nil
+	for name, revision := range r.orphaned {
+		if there, is := w.parents[name]; is && there < revision {
+			delete(w.parents, name)
+			time.AfterFunc(rand.N(adoption), func() { r.adopt(name) })
+		}
+	}
+	clear(r.orphaned)
+}
+
+// adopt has a parent created again, if something still needs it.
+func (r *Reconciler) adopt(parent string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.parents[parent] > 0 && !r.closed {
+		r.missing = append(r.missing, parent)
+		r.signal(r.wake)
+	}
+}
