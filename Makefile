@@ -89,8 +89,13 @@ e2e-race: etcd ## the end-to-end tests, the applications with the race detector 
 	cd integration && E2E_RACE=1 go test -race -count=1 -parallel 3 -timeout 60m ./e2e/
 
 .PHONY: interop
-interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven
-	cd integration && go test -race -tags interop -count=1 -v ./interop/
+interop: etcd ## beside Dubbo for Java on one etcd, all versions; needs a JDK and Maven
+	cd integration && go test -race -tags interop -count=1 -parallel 3 -timeout 60m -v ./interop/
+
+.PHONY: interop-quick
+interop-quick: etcd ## the calls and the keys only, with the newest version
+	cd integration && INTEROP_JAVA=3.3.6 go test -race -tags interop -count=1 -parallel 3 -timeout $(TIMEOUT) -v \
+		-run '^(TestGoAndJavaCallEachOther|TestJavaAndGoFindEachOtherAndWriteTheSameKeys)$$' ./interop/
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

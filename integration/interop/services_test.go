@@ -7,6 +7,9 @@ package interop_test
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/client"
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -35,11 +38,20 @@ func (*Person) JavaClassName() string { return "org.interop.Person" }
 
 func init() { hessian.RegisterPOJO(&Person{}) }
 
+// sleep takes 300 ms if a service is asked to "sleep 300".
+func sleep(who string) {
+	if text, ok := strings.CutPrefix(who, "sleep "); ok {
+		ms, _ := strconv.Atoi(text)
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+	}
+}
+
 // PlainService serves Plain. dubbo-go wants the type exported.
 type PlainService struct{ by, id string }
 
 // Greet answers by whom and as what it was called, and with what.
 func (s *PlainService) Greet(_ context.Context, who string) (string, error) {
+	sleep(who)
 	return s.by + " " + who, nil
 }
 
@@ -56,6 +68,7 @@ type ProtoService struct{ by, id string }
 
 // Greet answers by whom and as what it was called, and with what.
 func (s *ProtoService) Greet(_ context.Context, who *wrapperspb.StringValue) (*wrapperspb.StringValue, error) {
+	sleep(who.GetValue())
 	return wrapperspb.String(s.by + " " + who.GetValue()), nil
 }
 

@@ -29,9 +29,11 @@ public class App {
     private final DubboBootstrap bootstrap = DubboBootstrap.getInstance();
     private final Map<String, ProtocolConfig> protocols = new TreeMap<>();
     private final List<Object> references = new ArrayList<>();
+    private String tag = ""; // that calls ask for
 
     public static void main(String[] args) throws Exception {
         Loopback.use();
+        new Flags(args).setProperties();
         App app = new App(new Flags(args));
         app.start();
         Console.serve(app::run);
@@ -44,7 +46,7 @@ public class App {
     }
 
     private void start() {
-        ApplicationConfig application = new ApplicationConfig(flags.get("name"));
+        ApplicationConfig application = new ApplicationConfig(flags.get("application") == null ? flags.get("name") : flags.get("application"));
         application.setQosEnable(false);
         application.setRegisterMode(flags.get("mode"));
         if (flags.get("metadata-port") != null) {
@@ -142,7 +144,8 @@ public class App {
         switch (command) {
             case "call": return call(references.get(Integer.parseInt(args[0])), Integer.parseInt(args[1]));
             case "older": return older(references.get(Integer.parseInt(args[0])));
-            case "tag": RpcContext.getClientAttachment().setAttachment("dubbo.tag", args[0]); return "";
+            case "slow": return greet(references.get(Integer.parseInt(args[0])), "sleep " + args[1]);
+            case "tag": tag = args[0]; return "";
             case "refer":
                 references.add(reference(URL.valueOf(rest)).get());
                 return "";
@@ -157,6 +160,9 @@ public class App {
         for (int i = 0; i < n; i++) {
             String who = "wörld" + i;
             try {
+                if (!tag.isEmpty()) { // of one call only
+                    RpcContext.getClientAttachment().setAttachment("dubbo.tag", tag);
+                }
                 String answer = greet(reference, who);
                 if (!answer.endsWith(" " + who)) {
                     throw new IllegalStateException("it answers " + answer);

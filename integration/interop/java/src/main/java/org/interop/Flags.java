@@ -27,4 +27,12 @@ final class Flags {
         List<String> values = all(name);
         return values.isEmpty() ? null : values.get(0);
     }
+
+    /** Sets the system properties of property=name=value. */
+    void setProperties() {
+        for (String property : all("property")) {
+            int i = property.indexOf('=');
+            System.setProperty(property.substring(0, i), property.substring(i + 1));
+        }
+    }
 }

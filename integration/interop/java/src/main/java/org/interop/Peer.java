@@ -2,9 +2,14 @@
 
 package org.interop;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -37,6 +42,7 @@ public class Peer {
 
     public static void main(String[] args) throws Exception {
         Loopback.use();
+        new Flags(args).setProperties();
         Peer peer = new Peer(new Flags(args));
         Console.serve(peer::run);
         if (peer.registry != null) {
@@ -51,13 +57,14 @@ public class Peer {
         application.getApplicationConfigManager().setApplication(new ApplicationConfig("peer"));
     }
 
-    private String run(String command, String rest) {
+    private String run(String command, String rest) throws Exception {
         String[] args = rest.split(" ");
         switch (command) {
             case "register": registry().register(url(rest)); return "";
             case "unregister": registry().unregister(url(rest)); return "";
             case "subscribe": return subscribe(url(rest));
             case "known": return known(Integer.parseInt(args[0]), args[1]);
+            case "load": return load(rest);
             case "publish": discovery().doRegister(instance(url(rest))); return "";
             case "instances": return instances(rest);
             case "get": return String.valueOf(center().getConfig(args[1], args[0], 5000));
@@ -114,6 +121,17 @@ public class Peer {
     private String known(int subscription, String category) {
         Set<String> all = new TreeSet<>();
         known.get(subscription).getOrDefault(category, Map.of()).values().forEach(urls -> urls.forEach(u -> all.add(URL.encode(u))));
+        return String.join(" ", all);
+    }
+
+    /** Returns what java.util.Properties reads in a file: key and value, encoded. */
+    private static String load(String file) throws IOException {
+        Properties properties = new Properties();
+        try (InputStream in = Files.newInputStream(Path.of(file))) {
+            properties.load(in);
+        }
+        Set<String> all = new TreeSet<>();
+        properties.forEach((key, value) -> all.add(URL.encode(key + "=" + value)));
         return String.join(" ", all);
     }
 

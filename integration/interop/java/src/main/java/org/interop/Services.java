@@ -12,6 +12,17 @@ final class Services {
         return type == Proto.class ? new ProtoService(by) : new PlainService(by);
     }
 
+    /** Takes 300 ms if a service is asked to "sleep 300". */
+    private static void sleep(String who) {
+        if (who.startsWith("sleep ")) {
+            try {
+                Thread.sleep(Long.parseLong(who.substring("sleep ".length())));
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+    }
+
     private static final class PlainService implements Plain {
         private final String by;
 
@@ -21,6 +32,7 @@ final class Services {
 
         @Override
         public String greet(String who) {
+            sleep(who);
             return by + " " + who;
         }
 
@@ -39,6 +51,7 @@ final class Services {
 
         @Override
         public StringValue Greet(StringValue who) {
+            sleep(who.getValue());
             return StringValue.of(by + " " + who.getValue());
         }
     }
