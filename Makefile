@@ -76,6 +76,10 @@ tidy-check: ## fail when a go.mod or go.sum is not tidy
 bench: etcd ## all benchmarks; BENCH=regexp picks some
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PACKAGES)
 
+.PHONY: bench-metrics
+bench-metrics: etcd ## what dubbo-go's metrics cost, switched on and off in one run
+	cd integration && go test -run '^$$' -bench 'BenchmarkMetrics$$' -benchtime 3x -timeout 20m ./benchmark/metrics/
+
 .PHONY: chaos
 chaos: etcd ## random faults for CHAOS_DURATION; CHAOS_SEED=n repeats decisions
 	cd integration && CHAOS_DURATION=$(CHAOS_DURATION) go test -race -count=1 -timeout 120m -v -run 'TestChaos$$' ./failback/

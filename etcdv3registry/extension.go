@@ -10,6 +10,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/metadata/report"
+	"dubbo.apache.org/dubbo-go/v3/metrics/probe"
 
 	// dubbo-go's own extensions of the same name are set in their init: importing
 	// them makes sure that they come first and are replaced, not the other way round.
@@ -33,6 +34,7 @@ func init() {
 	extension.SetDirectory(constant.ServiceRegistryProtocol, references.NewDirectory)
 	extension.SetMetadataReportFactory(Protocol, func() report.MetadataReportFactory { return metadataReports{} })
 	extension.SetConfigCenterFactory(Protocol, func() config_center.DynamicConfigurationFactory { return configCenters{} })
+	probe.RegisterReadiness(Protocol, readiness)
 	// The framework destroys no registry. This is its only call on the way out,
 	// after the services have been unregistered and the last requests answered.
 	extension.AddCustomShutdownCallback(func() {

@@ -16,6 +16,7 @@ require (
 	github.com/apache/dubbo-go-hessian2 v1.12.5
 	github.com/dubbo-go-contrib/registry-etcdv3 v0.0.0-00010101000000-000000000000
 	github.com/dubbogo/gost v1.14.3
+	github.com/prometheus/client_golang v1.20.5
 	github.com/prometheus/client_model v0.6.1
 	github.com/prometheus/common v0.62.0
 	github.com/rs/zerolog v1.30.0
@@ -130,7 +131,6 @@ require (
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/polarismesh/polaris-go v1.3.0 // indirect
 	github.com/power-devops/perfstat v0.0.0-20210106213030-5aafc221ea8c // indirect
-	github.com/prometheus/client_golang v1.20.5 // indirect
 	github.com/prometheus/procfs v0.15.1 // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/quic-go/quic-go v0.59.1 // indirect

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
@@ -64,6 +65,7 @@ type Feed struct {
 	cancel   context.CancelFunc
 	changed  chan struct{}
 	unlisted atomic.Int32 // of the prefixes, those that etcd has not been read of yet
+	reading  reading
 }
 
 // view is what a feed sees of one prefix.
@@ -71,6 +73,7 @@ type view struct {
 	store   *store
 	feed    *Feed
 	pending map[string]int64 // the keys that changed, and in which revision, guarded by store.mu
+	arrived time.Time        // when the first of them came over a watch; zero: none did; likewise
 }
 
 // Ready returns when etcd has been read once, whether it had keys or not. It
@@ -115,6 +118,7 @@ func (f *Feed) Take() []Change {
 			changes = append(changes, now)
 		}
 		v.pending = map[string]int64{}
+		f.reading.take(v)
 		v.store.mu.Unlock()
 	}
 	slices.SortFunc(changes, func(a, b Change) int {

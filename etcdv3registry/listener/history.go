@@ -120,6 +120,7 @@ func (h *Hub) compare(all []fingerprint) (refused []fingerprint) {
 	default:
 		logger.Warnf("[etcdv3] etcd has another history than before (it was emptied, or restored from a backup): listing %d prefix(es) again", len(all))
 	}
+	h.counts.otherHistory()
 	for _, k := range all {
 		k.mirror.requestRelist(relist{fingerprint: k, otherStore: true})
 	}

@@ -40,6 +40,9 @@ type Config struct {
 	// Backoff spaces the attempts to list and to watch while etcd is away. Nil
 	// means from 200 ms to 5 s.
 	Backoff retry.Policy
+	// Lag, unless nil, is called when a reader has told what came over a watch, with
+	// how long ago the first of it had been received. It must not block.
+	Lag func(time.Duration)
 }
 
 func (c *Config) exceeded(keys int, bytes int64) bool {
@@ -54,6 +57,7 @@ type Hub struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	running   sync.WaitGroup // mirrors, and readers of feeds
+	counts    tallies
 
 	mu       sync.Mutex // guards what follows
 	mirrors  map[mirrored]*mirror

@@ -98,6 +98,7 @@ func (m *mirror) run() {
 		case retry.Compacted(err):
 			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
 			m.stale = true
+			m.hub.counts.relisted(reasonCompacted)
 			if schedule == nil { // at once
 				schedule = m.hub.cfg.Backoff.BackOff()
 			} else {
@@ -159,6 +160,7 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 			}
 			m.otherStore = m.otherStore || r.otherStore
 			m.stale = true
+			m.hub.counts.relisted(r.reason())
 			return errRelist
 		case <-on.over:
 			return errMoved
@@ -206,6 +208,7 @@ func (m *mirror) takeIn(events []*clientv3.Event) error {
 	m.progressed = m.progressed || m.revision() > before
 	if m.hasRoom(m.hub.cfg.exceeded) {
 		m.stale = true
+		m.hub.counts.relisted(reasonLimits)
 		return errRelist // what was left out is not known
 	}
 	return nil

@@ -31,7 +31,7 @@ type skipped struct {
 }
 
 func (s *skipped) add(key string, why error) {
-	measure.Skipped()
+	measure.Skip()
 	what := "key " + layout.Show(key)
 	var part sane.ParametersError
 	if errors.As(why, &part) {

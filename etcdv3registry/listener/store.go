@@ -39,6 +39,7 @@ type store struct {
 	// its owners may only not have noticed yet.
 	retained map[string]struct{}
 
+	times   times               // when what happened
 	warned  map[string]struct{} // keys that somebody has warned about
 	skipped *skipped            // has a lock of its own
 }
@@ -113,6 +114,7 @@ func (s *store) replace(keys map[string]Change, revision int64, otherStore bool)
 	first := s.shown == 0
 	s.keys, s.retained, s.err = keys, retained, nil
 	s.shown = s.begun
+	s.times.changed()
 	s.tell(changed)
 	if first {
 		for v := range s.views {
@@ -148,6 +150,8 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 		s.last = lastChange{keyAt{now.Key, now.Changed}, deleted}
 	}
 	s.err = nil
+	s.times.changed()
+	s.arrivedLocked()
 	s.tell(changed)
 	s.move()
 	return over
@@ -204,6 +208,7 @@ func (s *store) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
+	s.times.failed(err)
 	s.move()
 }
 

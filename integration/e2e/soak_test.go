@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // soakVariable says how many references a soak makes; 1,000 for hours' worth.
@@ -35,6 +37,7 @@ const inUse = 20
 type held struct {
 	usage
 	Watchers    int // in etcd
+	Keys        int // likewise, but for those of interfaces, which stay
 	Streams     int // of watches
 	Connections int // to etcd
 }
@@ -42,7 +45,7 @@ type held struct {
 // within says whether h is no more than was.
 func (h held) within(was held) bool {
 	return h.Goroutines <= was.Goroutines+noise && h.Sockets <= was.Sockets+2 &&
-		h.Watchers <= was.Watchers && h.Streams <= was.Streams && h.Connections <= was.Connections
+		h.Watchers <= was.Watchers && h.Keys <= was.Keys && h.Streams <= was.Streams && h.Connections <= was.Connections
 }
 
 // soak is a consumer that makes and destroys references.
@@ -93,6 +96,7 @@ func (s *soak) holds() held {
 	return held{
 		usage:       s.c.usage(),
 		Watchers:    int(metrics.Value(etcdtest.MetricWatchers, nil)),
+		Keys:        strings.Count(strings.Join(slices.Collect(maps.Keys(testkit.Keys(s.t, s.etcd.Client(), "/dubbo/"))), "\n"), "/consumers/"),
 		Streams:     int(metrics.Value(etcdtest.MetricWatchStreams, nil)),
 		Connections: s.proxy.Open(),
 	}
@@ -108,6 +112,7 @@ func (s *soak) most() held {
 		most.Goroutines = max(most.Goroutines, now.Goroutines)
 		most.Sockets = max(most.Sockets, now.Sockets)
 		most.Watchers = max(most.Watchers, now.Watchers)
+		most.Keys = max(most.Keys, now.Keys)
 		most.Streams = max(most.Streams, now.Streams)
 		most.Connections = max(most.Connections, now.Connections)
 		time.Sleep(100 * time.Millisecond)

@@ -141,11 +141,12 @@ func (c *chaos) sharingDifference(keys *clientv3.GetResponse) string {
 func keysAndParents(keys *clientv3.GetResponse) map[string]bool {
 	all := map[string]bool{}
 	for _, kv := range keys.Kvs {
-		for _, category := range []string{"providers", "consumers"} {
-			if f, ok := parseKey(string(kv.Key), category); ok {
-				parent, _, _ := strings.Cut(string(kv.Key), "/"+category+"/")
-				all[f.process+" "+string(kv.Key)], all[f.process+" "+parent] = true, true
-			}
+		if f, ok := parseKey(string(kv.Key), "providers"); ok {
+			parent, _, _ := strings.Cut(string(kv.Key), "/providers/")
+			all[f.process+" "+string(kv.Key)], all[f.process+" "+parent] = true, true
+		}
+		if f, ok := parseKey(string(kv.Key), "consumers"); ok {
+			all[f.process+" consumers"] = true // of all of them one
 		}
 	}
 	return all

@@ -217,3 +217,26 @@ func quiet(b *testing.B) {
 	logger.SetLoggerLevel("error")
 	b.Cleanup(func() { logger.SetLoggerLevel("info") })
 }
+
+// dubbo-go v3.3.2 registers a reference and never takes that back.
+func TestReferenceThatIsDestroyedIsNotRegisteredAnyMore(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := testkit.NewRegistry(t, etcd.Endpoint())
+	require.NoError(t, r.Register(testkit.Consumer("org.a.Greeter", "timestamp", "of somebody who registers by himself")))
+	var references []directory.Directory
+	for _, timestamp := range []string{"1", "2", "2"} { // two that are made in one millisecond
+		d := newDirectory(t, r, "org.a.Greeter", "timestamp", timestamp)
+		require.NoError(t, d.Subscribe(d.GetURL().SubURL))
+		references = append(references, d)
+	}
+	consumers := func() int { return len(testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/consumers/")) }
+	require.Equal(t, 3, consumers())
+
+	references[1].Destroy()
+	references[0].Destroy()
+	require.True(t, testkit.Eventually(func() bool { return consumers() == 2 }), "there are %d", consumers())
+	assert.NotEmpty(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/consumers/"))
+	references[2].Destroy()
+	require.True(t, testkit.Eventually(func() bool { return consumers() == 1 }), "there are %d", consumers())
+}

@@ -67,6 +67,7 @@ type made struct {
 var table = struct {
 	mu     sync.Mutex
 	byPath map[string]*File
+	sum    tally // of all files, those that are closed included; it has no lock
 }{byPath: map[string]*File{}}
 
 // Open returns the process's use of a file, one for all who open the same
@@ -191,6 +192,7 @@ func (f *File) loadLocked() {
 	}
 	f.loaded = true
 	entries, saved, err := read(f.path)
+	f.saver.tally.found(f.path)
 	if err != nil {
 		f.tellDamagedLocked(err)
 	}

@@ -32,6 +32,7 @@ type saver struct {
 	path   string
 	save   func() (bytes int, err error) // saves all that has changed; errBusy: not now
 	saving sync.Mutex                    // held while save runs
+	tally  tally
 
 	mu        sync.Mutex
 	delay     time.Duration
@@ -138,6 +139,8 @@ func (s *saver) attempt() error {
 
 	begun := time.Now()
 	bytes, err := s.save()
+	s.tally.attempted(bytes, err)
+	table.sum.attempted(bytes, err)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

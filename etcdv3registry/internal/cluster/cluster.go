@@ -44,6 +44,8 @@ type Cluster struct {
 	client   atomic.Pointer[clientv3.Client]
 	dialing  chan struct{} // held by the one who connects
 	observer observer
+	link     link
+	report   report
 	limits   limits.Limits
 	members  *members       // nil: only the configured endpoints are used
 	running  sync.WaitGroup // the monitor, and who follows the members
@@ -71,6 +73,7 @@ func Acquire(cfg Config) *Cluster {
 		c = newCluster(cfg)
 		table.byID[cfg.id()] = c
 		table.used[c] = struct{}{}
+		c.reportLocked()
 	}
 	c.agreeLocked(cfg.Session)
 	c.users++
@@ -103,6 +106,7 @@ func (c *Cluster) agreed() Config {
 func newCluster(cfg Config) *Cluster {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Cluster{cfg: cfg, ctx: ctx, cancel: cancel, dialing: make(chan struct{}, 1)}
+	c.report.set = c.labels()
 	if cfg.SyncEndpoints {
 		c.members = newMembers(cfg)
 	}
@@ -110,7 +114,7 @@ func newCluster(cfg Config) *Cluster {
 		Dial: c.Client, TTL: DefaultSession, Timeout: cfg.Timeout, Retry: cfg.Retry, Waiting: c.Waiting, Limits: &c.limits,
 		OpenWatches: openWatches,
 	})
-	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: DefaultSession, Limits: &c.limits})
+	c.Watches = listener.NewHub(listener.Config{Dial: c.Client, Timeout: cfg.Timeout, Session: DefaultSession, Limits: &c.limits, Lag: c.lag})
 	c.observer.watching = func() {
 		// A stream may go over a new connection, and behind it there may be another
 		// store than what was listed is from: wiped, or restored from a backup.
@@ -265,10 +269,11 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 	}
 	client, err := connect(c.ctx, c.agreed(), &c.observer, c.members)
 	if err != nil {
+		c.observer.traffic.failed("Connect", err)
 		return nil, fmt.Errorf("connect to etcd at %v%s: %w", c.cfg.Endpoints, c.cfg.asUser(), err)
 	}
 	c.client.Store(client)
-	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, c.connected) })
+	c.running.Go(func() { monitor(c.ctx, client.ActiveConnection(), c.cfg.Endpoints, &c.link, c.connected) })
 	if c.cfg.TLS.Cert != "" {
 		c.running.Go(func() { materialOf(c.cfg.TLS).follow(c.ctx) })
 	}

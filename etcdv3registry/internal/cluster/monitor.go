@@ -13,13 +13,14 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// monitor logs when the connection to etcd is made, lost and made again; it
+// monitor logs, and notes, when the connection to etcd is made, lost and made again; it
 // ends with ctx. Watches and keep-alives do not tell: the client resumes them in
 // silence. connected is called when it is made; again: it may be to another store.
-func monitor(ctx context.Context, conn *grpc.ClientConn, endpoints []string, connected func(again bool)) {
+func monitor(ctx context.Context, conn *grpc.ClientConn, endpoints []string, l *link, connected func(again bool)) {
 	var made, failed bool // there was a connection; there is none, and that was told
 	for {
 		state := conn.GetState()
+		l.note(state)
 		switch {
 		case state == connectivity.Shutdown:
 			return

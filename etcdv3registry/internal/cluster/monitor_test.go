@@ -30,7 +30,7 @@ func TestConnectionThatIsMadeForTheFirstTimeIsNotMadeAgain(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		monitor(ctx, conn, []string{"etcd"}, func(bool) {})
+		monitor(ctx, conn, []string{"etcd"}, &link{}, func(bool) {})
 	}()
 	defer func() { cancel(); <-ended }()
 

@@ -5,12 +5,14 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
@@ -37,8 +39,9 @@ type observer struct {
 	keepAlives atomic.Int32 // streams
 	// denied is called when etcd does not keep a lease alive as a right to one of
 	// its keys lacks.
-	denied func()
-	pace   pace
+	denied  func()
+	pace    pace
+	traffic traffic
 }
 
 // request is one that etcd has not answered yet.
@@ -137,12 +140,13 @@ func (o *observer) answerLocked() {
 }
 
 func (o *observer) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	r := o.send()
-	err := invoke(ctx, method, request, reply, conn, opts...)
+	r, by := o.send(), new(peer.Peer)
+	err := invoke(ctx, method, request, reply, conn, append(slices.Clip(opts), grpc.Peer(by))...)
 	if err == nil {
 		err = checkAnswer(request, reply)
 	}
 	o.end(ctx, r, err)
+	o.traffic.answered(method, by.Addr, err)
 	return err
 }
 
@@ -164,6 +168,7 @@ func (o *observer) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc
 	}
 	stream, err := open(ctx, desc, conn, method, opts...)
 	if err != nil {
+		o.traffic.answered(method, nil, err)
 		return nil, err
 	}
 	return &observedStream{ClientStream: stream, observer: o, ctx: ctx, method: method, opened: time.Now()}, nil
@@ -190,6 +195,7 @@ func (s *observedStream) RecvMsg(m any) error {
 	if err != nil {
 		if !s.ended && !s.own {
 			s.ended = true
+			s.observer.traffic.ended(s.method, err, s.ctx.Err() == nil)
 			s.observer.pace.ended(s.method, time.Since(s.opened), s.ctx.Err() == nil)
 			if _, keeps := m.(*etcdserverpb.LeaseKeepAliveResponse); keeps && retry.Denied(err) {
 				s.observer.denied()
@@ -202,6 +208,7 @@ func (s *observedStream) RecvMsg(m any) error {
 		return nil
 	}
 	s.heard = true
+	s.observer.traffic.streams(s.method, s.Context())
 	switch m.(type) {
 	case *etcdserverpb.WatchResponse:
 		s.observer.watching()

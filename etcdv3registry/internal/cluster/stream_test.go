@@ -22,6 +22,8 @@ type answers struct {
 	err error
 }
 
+func (a answers) Context() context.Context { return context.Background() }
+
 func (a answers) RecvMsg(m any) error {
 	switch header := (&etcdserverpb.ResponseHeader{Revision: 1}); m := m.(type) {
 	case *etcdserverpb.WatchResponse:

@@ -46,6 +46,9 @@ type Worker struct {
 	start  sync.Once
 	again  chan struct{} // a value has everything told again
 
+	attended Attended // the feed, if it wants to know; else nil
+	progress progress
+
 	serial    Serial          // its calls guard what follows
 	delivered bool            // something, once
 	schedule  backoff.BackOff // while the listener lacks something
@@ -55,7 +58,7 @@ type Worker struct {
 // NewWorker returns a worker, to which the feed belongs from now on. It tells
 // nothing by itself before Start.
 func NewWorker(feed Feed, r Reader) *Worker {
-	return &Worker{feed: feed, reader: r, again: make(chan struct{}, 1)}
+	return (&Worker{feed: feed, reader: r, again: make(chan struct{}, 1)}).attend()
 }
 
 // Start has the worker tell, in a goroutine of the feed's, until Close. If nothing
@@ -92,6 +95,7 @@ func (w *Worker) Update() {
 	w.do("a change", func() {
 		defer func() { w.delivered = true }() // should it panic, too
 		w.reader.Update()
+		w.taken()
 	})
 }
 
@@ -111,12 +115,18 @@ func (w *Worker) Cached() (something bool) {
 // already.
 func (w *Worker) Again() { Signal(w.again) }
 
-func (w *Worker) do(what string, f func()) { w.serial.Do(w.reader.Name, what, f) }
+func (w *Worker) do(what string, f func()) {
+	w.serial.Do(w.reader.Name, what, func() {
+		defer w.progress.calling()()
+		f()
+	})
+}
 
 // Lacks notes whether the listener has not taken in all that it was told: then it
 // is told everything again, later. Delivered and Lacks are for the functions of the
 // Reader.
 func (w *Worker) Lacks(something bool) {
+	w.progress.lacking.Store(something)
 	if w.retry != nil {
 		w.retry.Stop()
 	}

@@ -251,6 +251,7 @@ func (r *Reconciler) refuseLocked(pieces []piece, err error) {
 
 func (r *Reconciler) tellRefusedLocked(e *entry, err error) {
 	e.refused, e.partner, r.writer.refusing = true, nil, true
+	e.why = err
 	e.tellLocked(err)
 }
 

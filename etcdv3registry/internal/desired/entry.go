@@ -15,6 +15,7 @@ type entry struct {
 	queued   bool
 	parked   bool      // it is not queued for a moment, as others change it as well
 	refused  bool      // by etcd, when it was written last
+	why      error     // it was
 	seen     time.Time // when it was synced last, of a merged one
 	revision int64     // of the last put that etcd confirmed
 	deleted  int64     // revision of a deletion that was heard of before its put was confirmed; 0: none
@@ -74,7 +75,7 @@ func (r *Reconciler) wantLocked(key Key) *entry {
 		e.synced = false
 	}
 	e.key = key
-	if e.owners++; e.owners == 1 && key.Parent != "" {
+	if e.owners++; e.owners == 1 && key.guarded() && key.Parent != "" {
 		r.parents[key.Parent]++
 	}
 	return e
@@ -86,7 +87,7 @@ func (r *Reconciler) unwantLocked(key Key) *entry {
 	if e == nil || e.owners == 0 {
 		return nil
 	}
-	if e.owners--; e.owners == 0 && e.key.Parent != "" {
+	if e.owners--; e.owners == 0 && e.key.guarded() && e.key.Parent != "" {
 		if r.parents[e.key.Parent]--; r.parents[e.key.Parent] == 0 {
 			delete(r.parents, e.key.Parent)
 		}

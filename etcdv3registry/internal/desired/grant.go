@@ -36,6 +36,7 @@ func (r *Reconciler) ensureLease(ctx context.Context, client *clientv3.Client) e
 	}
 	w.lease, w.noLease, w.granted = granted.ID, false, time.Now()
 	w.verified = verification{at: time.Now()}
+	r.record.granted(granted.ID, granted.TTL)
 	logger.Infof("[etcdv3] took lease %x of %d s", granted.ID, granted.TTL)
 	return nil
 }
@@ -125,6 +126,8 @@ func (r *Reconciler) leaseLost(why string) {
 	if w.brief++; time.Since(w.granted) > time.Second {
 		w.brief = 0
 	}
+	r.record.ended()
+	r.record.resynced(reasonLeaseLost)
 	lease := w.lease
 	w.keepAlive, w.unsure, w.deleted = nil, false, false
 	w.lease = clientv3.NoLease
@@ -156,6 +159,7 @@ func (r *Reconciler) revoke(ctx context.Context) error {
 	if err != nil && !retry.LeaseLost(err) {
 		return fmt.Errorf("revoke lease %x (its keys go within %v): %w", w.lease, r.TTL(), err)
 	}
+	r.record.ended()
 	logger.Infof("[etcdv3] gave up lease %x, the keys of this process are gone", w.lease)
 	return nil
 }

@@ -21,21 +21,35 @@ const (
 	adoption = time.Second
 )
 
+// guarded reports whether a deletion of the key is to be heard of. Of what is of use
+// to those who look only one suffices, which tells of the lease.
+func (k Key) guarded() bool { return !k.Optional }
+
 // watchLocked has a key watched that is desired, and was written at a revision. A
 // deletion that was heard of already came before that, or after it.
 func (r *Reconciler) watchLocked(e *entry, written bool, revision int64) {
+	name := e.key.Name
 	if !written {
 		if e.owners == 0 {
-			r.watches.remove(e.key.Name)
+			r.watches.remove(name)
 			if r.parents[e.key.Parent] == 0 {
 				r.watches.remove(e.key.Parent)
+			}
+			if r.sentinel == name {
+				r.sentinel = ""
 			}
 		}
 		return
 	}
 	e.synced = e.synced && e.deleted <= revision
 	e.revision, e.deleted = revision, 0
-	r.watches.add(r.ctx, e.key.Name, revision)
+	if !e.key.guarded() {
+		if r.sentinel != "" && r.sentinel != name {
+			return
+		}
+		r.sentinel = name
+	}
+	r.watches.add(r.ctx, name, revision)
 }
 
 // noteDeletion has what somebody deleted put again.

@@ -103,6 +103,33 @@ func TestWhatThisProcessDeletesIsNotPutAgain(t *testing.T) {
 	})
 }
 
+// Of references there may be many, which come and go.
+func TestOfOptionalKeysOneTellsOfTheLease(t *testing.T) {
+	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+		keys := numbered(5)
+		for i := range keys {
+			keys[i].Optional = true
+		}
+		put(t, r, keys...)
+		time.Sleep(watched)
+		assert.Equal(t, 1, e.Watches())
+		e.Expire()
+		time.Sleep(atOnce)
+		assert.Len(t, e.Keys(parent+"/"), len(keys))
+
+		require.NoError(t, wait(t, r.Delete(keys[0])))
+		put(t, r, Key{Name: parent + "/consumers/another", Parent: parent, Optional: true})
+		time.Sleep(watched)
+		assert.Equal(t, 1, e.Watches())
+		e.Expire()
+		time.Sleep(atOnce)
+		assert.Len(t, e.Keys(parent+"/"), len(keys), "another one tells of it")
+		e.Delete(keys[3].Name)
+		time.Sleep(ttl)
+		assert.Len(t, e.Keys(parent+"/"), len(keys), "the others are looked for")
+	})
+}
+
 func TestWhoDeletesAKeyAgainAndAgainIsNotFoughtForEver(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		key := numbered(1)[0]

@@ -111,13 +111,15 @@ type Reconciler struct {
 	trouble   error             // what the last attempt to write failed with; nil: it worked
 	away      error             // why those who wait were told not to, until etcd takes changes again
 	mergeable bool              // the last merge was taken, and all that came with it
-	parents   map[string]int    // how many keys that are desired name one
+	parents   map[string]int    // how many keys that are desired, and guarded, name one
+	sentinel  string            // the one key that is watched of those that are not guarded
 	lost      []*entry          // somebody has deleted them, and they are not queued yet
 	orphaned  map[string]int64  // names that somebody has deleted, parents among them, and at which revision
 	missing   []string          // parents that are to be created again
 	closed    bool
 
 	writer writer // belongs to the goroutine
+	record record
 }
 
 // New makes a Reconciler. Nothing is sent, and no goroutine started, before the

@@ -123,9 +123,9 @@ func TestKeyOfWhichTheParentMayNotBeWrittenIsPutWithoutIt(t *testing.T) {
 
 func TestKeyThatEtcdRefusesForAWhileIsBack(t *testing.T) {
 	for name, refused := range map[string]func(string, []string) error{
-		"TheLease":  refuse("LeaseGrant", ""),
-		"TheKey":    refuse("Txn", numbered(1)[0].Name),
-		"AllOfIt":   func(string, []string) error { return rpctypes.ErrGRPCAuthFailed },
+		"TheLease": refuse("LeaseGrant", ""),
+		"TheKey":   refuse("Txn", numbered(1)[0].Name),
+		"AllOfIt":  func(string, []string) error { return rpctypes.ErrGRPCAuthFailed },
 		"TheLookAt": func(method string, _ []string) error {
 			if method == "LeaseTimeToLive" || method == "Watch" {
 				return rpctypes.ErrGRPCPermissionDenied

@@ -243,6 +243,9 @@ func (r *Registrations) Unregister(n Registration) error {
 	return err
 }
 
+// Forget is Unregister of what nobody waits for.
+func (r *Registrations) Forget(n Registration) { r.remove(n) }
+
 func (r *Registrations) remove(n Registration) *Change {
 	r.mu.Lock()
 	defer r.mu.Unlock()

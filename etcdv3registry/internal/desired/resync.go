@@ -119,6 +119,7 @@ func (r *Reconciler) findLost(ctx context.Context) error {
 		e.mayExist, e.exists = true, true
 	}
 	if lost > 0 {
+		r.record.resynced(reasonKeysDeleted)
 		r.writer.lost = lost
 		logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else: registering them again", lost)
 	}

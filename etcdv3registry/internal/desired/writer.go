@@ -140,6 +140,7 @@ func (r *Reconciler) next() bool {
 		case response, ok := <-w.keepAlive:
 			switch {
 			case ok:
+				r.record.alive()
 				r.verify(response)
 			case r.ctx.Err() != nil: // by Close, which is to revoke the lease
 				return false
@@ -241,6 +242,7 @@ func (r *Reconciler) flush() error {
 		}
 		if w.lost > 0 && r.refusals() == 0 {
 			if w.deleted {
+				r.record.resynced(reasonKeysDeleted)
 				logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else, and are registered again%s", w.lost, r.underLease())
 			} else {
 				logger.Infof("[etcdv3] %d key(s) that had been lost are registered again%s", w.lost, r.underLease())

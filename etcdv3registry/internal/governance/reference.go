@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/cluster/directory"
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -15,6 +16,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/measure"
 )
 
 // IsReference reports whether a listener is the framework's reference to a
@@ -69,6 +71,7 @@ func (r *reference) Notify(e *registry.ServiceEvent) {
 // NotifyAll tells the directory about everything there is.
 func (r *reference) NotifyAll(events []*registry.ServiceEvent, done func()) {
 	defer done()
+	defer measure.ListTold(time.Now())
 	var urls []*common.URL
 	for _, e := range events {
 		urls = append(urls, e.Service)

@@ -11,6 +11,7 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/measure"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/servicediscovery"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -64,7 +65,9 @@ func (s *subscription) tell(events []*registry.ServiceEvent, whole bool) {
 	if whole || !s.delivered || len(events) > s.alone() {
 		s.delivered = true
 		all := s.known.all()
+		start := time.Now()
 		if s.call("a list", func() { s.listener.NotifyAll(all, func() {}) }) {
+			measure.ListTold(start)
 			return
 		}
 		events = append(events, s.known.all()...) // one by one it panics over the culprit only

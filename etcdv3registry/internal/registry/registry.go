@@ -34,6 +34,7 @@ type Registry struct {
 	mu            sync.Mutex // guards what follows
 	cache         *cache     // opened by the first subscription, unless there is none
 	subscriptions map[subscriptionID]subscribed
+	consumers     map[string]int                // references by the slot that they are registered in
 	origins       map[string]*governance.Origin // of providers that listen to overrides, by governance.ExportKey
 	deaf          func()                        // ends what OnOverrides began; nil before the first subscription
 }
@@ -45,6 +46,7 @@ func New(cfg extension.Config) *Registry {
 	return &Registry{
 		user:          extension.NewUser(cfg, registerWait(cfg.Timeout), errDestroyed),
 		subscriptions: map[subscriptionID]subscribed{},
+		consumers:     map[string]int{},
 		origins:       map[string]*governance.Origin{},
 	}
 }

@@ -3,8 +3,10 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -15,6 +17,7 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/cluster"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/desired"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/governance"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
@@ -33,7 +36,8 @@ type subscribed struct {
 	*listener.Subscription
 	cluster  *cluster.Cluster
 	cached   *cachedList
-	governed bool // the listener is a provider or a reference of the framework
+	governed bool                 // the listener is a provider or a reference of the framework
+	consumer desired.Registration // of a reference of the framework; without a slot: of another listener
 }
 
 func (s subscribed) close() {
@@ -109,11 +113,46 @@ func (r *Registry) UnSubscribe(u *common.URL, l framework.NotifyListener) error 
 	r.mu.Lock()
 	s := r.subscriptions[id]
 	delete(r.subscriptions, id)
+	last := s.Subscription != nil && r.leaveLocked(s.consumer)
 	r.mu.Unlock()
+	if last {
+		r.user.Registrations.Forget(s.consumer)
+	}
 	if s.Subscription != nil {
 		s.close()
 	}
 	return nil
+}
+
+// consumerOf returns the registration of a reference that is subscribed to a URL:
+// dubbo-go v3.3.2 registers it under another address (getConsumerUrlToRegistry of its
+// registry/directory), and never takes that back. It has no slot for another listener.
+func (r *Registry) consumerOf(u *common.URL, l framework.NotifyListener) (n desired.Registration) {
+	if !governance.IsReference(l) {
+		return n
+	}
+	registered := u.Clone()
+	registered.Ip = cmp.Or(os.Getenv(constant.DubboIpToRegistryKey), common.GetLocalIp())
+	registered.Port = cmp.Or(os.Getenv(constant.DubboPortToRegistryKey), registered.Port)
+	if layout.CategoryOf(registered) != layout.Consumers {
+		return n
+	}
+	n, _ = r.registrationOf(registered)
+	return n
+}
+
+// leaveLocked notes that a reference is gone, and reports whether it was the last one
+// of its registration: two that are the same share it.
+func (r *Registry) leaveLocked(n desired.Registration) bool {
+	if n.Slot == "" {
+		return false
+	}
+	r.consumers[n.Slot]--
+	if r.consumers[n.Slot] > 0 {
+		return false
+	}
+	delete(r.consumers, n.Slot)
+	return true
 }
 
 // subscription returns the one subscription of this listener to this URL, and
@@ -148,7 +187,10 @@ func (r *Registry) subscription(u *common.URL, l framework.NotifyListener) (s su
 		}
 	}
 	told := r.adaptLocked(u, l, &view)
-	s = subscribed{c.Watches.Subscribe(q.prefixes(r.user.Root), view, told), c, cached, view.Whole != nil}
+	s = subscribed{c.Watches.Subscribe(q.prefixes(r.user.Root), view, told), c, cached, view.Whole != nil, r.consumerOf(u, l)}
+	if s.consumer.Slot != "" {
+		r.consumers[s.consumer.Slot]++
+	}
 	r.subscriptions[id] = s
 	return s, true, nil
 }
