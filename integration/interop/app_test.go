@@ -40,7 +40,6 @@ type app struct {
 	flags      url.Values
 	client     *client.Client
 	references []reference
-	tag        string // that calls ask for
 }
 
 // runApp returns when the process is to end, or cannot be what it is to be.
@@ -212,25 +211,15 @@ func (a *app) run(name, rest string) (string, error) {
 		return a.call(a.references[i], n), nil
 	case "older":
 		i, _ := strconv.Atoi(args[0])
-		return a.references[i].older(a.context())
+		return a.references[i].older(context.Background())
 	case "slow":
 		i, _ := strconv.Atoi(args[0])
-		return a.references[i].greet(a.context(), "sleep "+args[1])
-	case "tag":
-		a.tag = args[0]
-		return "", nil
+		return a.references[i].greet(context.Background(), "sleep "+args[1])
 	case "refer":
 		return a.refer(rest)
 	default:
 		return "", fmt.Errorf("there is no command %s", name)
 	}
-}
-
-func (a *app) context() context.Context {
-	if a.tag == "" {
-		return context.Background()
-	}
-	return context.WithValue(context.Background(), constant.AttachmentKey, map[string]string{constant.Tagkey: a.tag})
 }
 
 // call calls a reference n times, and says how often who answered as what.
@@ -239,7 +228,7 @@ func (a *app) call(r reference, n int) string {
 	failure := ""
 	for i := range n {
 		who := "wörld" + strconv.Itoa(i)
-		answer, err := r.greet(a.context(), who)
+		answer, err := r.greet(context.Background(), who)
 		caller, ok := strings.CutSuffix(answer, " "+who)
 		if err == nil && !ok {
 			err = fmt.Errorf("it answers %q", answer)

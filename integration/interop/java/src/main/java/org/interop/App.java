@@ -16,7 +16,6 @@ import org.apache.dubbo.config.ReferenceConfig;
 import org.apache.dubbo.config.RegistryConfig;
 import org.apache.dubbo.config.ServiceConfig;
 import org.apache.dubbo.config.bootstrap.DubboBootstrap;
-import org.apache.dubbo.rpc.RpcContext;
 import org.apache.dubbo.rpc.service.GenericService;
 
 /**
@@ -29,7 +28,6 @@ public class App {
     private final DubboBootstrap bootstrap = DubboBootstrap.getInstance();
     private final Map<String, ProtocolConfig> protocols = new TreeMap<>();
     private final List<Object> references = new ArrayList<>();
-    private String tag = ""; // that calls ask for
 
     public static void main(String[] args) throws Exception {
         Loopback.use();
@@ -145,7 +143,6 @@ public class App {
             case "call": return call(references.get(Integer.parseInt(args[0])), Integer.parseInt(args[1]));
             case "older": return older(references.get(Integer.parseInt(args[0])));
             case "slow": return greet(references.get(Integer.parseInt(args[0])), "sleep " + args[1]);
-            case "tag": tag = args[0]; return "";
             case "refer":
                 references.add(reference(URL.valueOf(rest)).get());
                 return "";
@@ -160,9 +157,6 @@ public class App {
         for (int i = 0; i < n; i++) {
             String who = "wörld" + i;
             try {
-                if (!tag.isEmpty()) { // of one call only
-                    RpcContext.getClientAttachment().setAttachment("dubbo.tag", tag);
-                }
                 String answer = greet(reference, who);
                 if (!answer.endsWith(" " + who)) {
                     throw new IllegalStateException("it answers " + answer);
