@@ -58,7 +58,7 @@ configs:
   - side: consumer
     addresses: ["0.0.0.0:0"]
     providerAddresses: ["%s"]
-    parameters: {weight: 0}
+    parameters: {weight: %d}
 `
 )
 
@@ -113,9 +113,12 @@ func TestRulesInTheConfigCenterAreObeyedByBoth(t *testing.T) {
 		t.Run("OverrideOfProvidersInGo", func(t *testing.T) { serviceRegisteredWith(t, etcd, plainInterface, at["x"], "timeout", "2500") })
 		require.NoError(t, publisher.RemoveConfig("shop.configurators", "dubbo"))
 		serviceRegisteredWith(t, etcd, plainInterface, at["x"], "timeout", "")
-		require.NoError(t, publisher.PublishConfig("consumer.configurators", "dubbo", fmt.Sprintf(ofConsumers, at["x"])))
+		weigh := func(weight int) {
+			require.NoError(t, publisher.PublishConfig("consumer.configurators", "dubbo", fmt.Sprintf(ofConsumers, at["x"], weight)))
+		}
+		weigh(0)
 		t.Run("OverrideOfConsumersInJava", func(t *testing.T) { called(t, 1, "y@/") })
-		require.NoError(t, publisher.RemoveConfig("consumer.configurators", "dubbo"))
+		weigh(100) // deleted, it would go on in Java
 		called(t, 1, "x@/", "y@/")
 	})
 }

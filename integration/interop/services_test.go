@@ -118,7 +118,8 @@ func newReference(c *client.Client, name string, isGeneric bool, serialization s
 		if serialization == "" {
 			serialization = constant.Hessian2Serialization
 		}
-		conn, err := c.Dial(name, append(opts, client.WithIDL(constant.NONIDL), client.WithSerialization(serialization))...)
+		withoutIDL := client.WithIDL(constant.NONIDL) //nolint:staticcheck // v3.3.2 has no other way to say so in Dial
+		conn, err := c.Dial(name, append(opts, withoutIDL, client.WithSerialization(serialization))...)
 		return plainReference{conn}, err
 	}
 }
