@@ -1,18 +1,21 @@
-# Three modules: "." is what users get, the other two keep what only tests and
-# samples need out of it. go.work joins them; tools/ holds what looks at the code.
+# Four modules: "." is what users get, console what operators run, and the other two
+# keep what only tests and samples need out of both. go.work joins them; tools/ holds
+# what looks at the code.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-MODULES  := . integration examples
+MODULES  := . integration examples console
 TIMEOUT  ?= 20m
 # Tests of a package at a time: most wait, for processes that start and leases that end.
 PARALLEL ?= 8
 FUZZTIME ?= 20s
 BENCH    ?= .
+QUICK    ?=
+RUN      ?=
 CHAOS_DURATION ?= 5m
 
 # in-modules runs $(1) in each module that has Go files, on its own go.mod.
-in-modules = for module in $(MODULES); do \
+in-modules = for module in $(MODULES) deploy; do \
 	if find $$module -name '*.go' -print -quit | grep -q .; then \
 		(cd $$module && export GOWORK=off && echo "==> $$module: $(strip $(1))" && $(1)); \
 	fi; done
@@ -27,6 +30,7 @@ GOVULNCHECK = go tool -modfile=$(CURDIR)/tools/go.mod govulncheck
 .PHONY: test
 test: test-alone etcd ## all tests with the race detector
 	go test -race -parallel $(PARALLEL) -timeout $(TIMEOUT) $(PACKAGES)
+	cd deploy && GOWORK=off go test ./...
 
 .PHONY: build
 build: etcd ## compile what the tests are made of
@@ -43,6 +47,19 @@ etcd: ## build the etcd server, etcdctl and etcdutl, which the tests run, unless
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/server/v3
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/etcdctl/v3
 	cd integration && GOWORK=off go tool -n go.etcd.io/etcd/etcdutl/v3
+
+.PHONY: check
+check: fmt-check lint ## what is quick: format, linters, the tests that need no etcd
+	GOWORK=off go test -timeout $(TIMEOUT) ./...
+
+.PHONY: systems
+systems: ## look at all modules as Windows and macOS build them
+	@for system in windows darwin; do export GOOS=$$system CGO_ENABLED=0; \
+		$(call in-modules,echo "    for $$GOOS" && go vet ./...); done
+
+.PHONY: api
+api: ## compare what is exported with the last release
+	@.ci/api
 
 .PHONY: lint
 lint: ## golangci-lint in all modules
@@ -66,15 +83,23 @@ fmt-check: ## fail when a file is not formatted
 
 .PHONY: tidy
 tidy: ## go mod tidy in all modules
-	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy); done
+	@for module in $(MODULES) deploy tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy); done
 
 .PHONY: tidy-check
 tidy-check: ## fail when a go.mod or go.sum is not tidy
-	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy -diff); done
+	@for module in $(MODULES) deploy tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
-bench: etcd ## all benchmarks; BENCH=regexp picks some
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PACKAGES)
+bench: etcd ## measure this registry beside others and write docs/benchmarks.md; QUICK=1 only sees that it works, in build/
+	cd integration && GOWORK=off BENCH_QUICK=$(QUICK) go run ./benchmark/page -out $(if $(QUICK),$(CURDIR)/build,../docs) -run '$(value RUN)'
+
+.PHONY: bench-go
+bench-go: etcd ## all other benchmarks; BENCH=regexp picks some
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $$(go list $(PACKAGES) | grep -v /integration/benchmark/)
+
+.PHONY: bench-compare
+bench-compare: etcd ## two commits by benchstat: BASE=commit HEAD=commit; BENCH=regexp picks some, COUNT=n times each
+	integration/benchmark/compare '$(or $(BASE),main)' '$(or $(HEAD),HEAD)'
 
 .PHONY: bench-metrics
 bench-metrics: etcd ## what dubbo-go's metrics cost, switched on and off in one run
@@ -92,6 +117,14 @@ app-chaos: etcd ## likewise, whole applications as processes of their own
 e2e-race: etcd ## the end-to-end tests, the applications with the race detector as well
 	cd integration && E2E_RACE=1 go test -race -count=1 -parallel 3 -timeout 60m ./e2e/
 
+.PHONY: scaling
+scaling: etcd ## what one etcd cluster serves, into docs/scaling.md; takes the whole machine for ten minutes (QUICK=1: one, and no page)
+	cd integration && SCALING=1 SCALING_DOC=$(if $(QUICK),,$(CURDIR)/docs/scaling.md) go test -count=1 -timeout 30m -v -run 'TestScaling$$' ./benchmark/scaling/
+
+.PHONY: matrix
+matrix: etcd ## other versions of etcd and dubbo-go, into docs/versions.md; MATRIX="-etcd 3.5 -dubbo none" picks
+	cd integration && GOWORK=off go run ./internal/matrix $(MATRIX)
+
 .PHONY: interop
 interop: etcd ## beside Dubbo for Java on one etcd, all versions; needs a JDK and Maven
 	cd integration && go test -race -tags interop -count=1 -parallel 3 -timeout 60m -v ./interop/
@@ -100,6 +133,11 @@ interop: etcd ## beside Dubbo for Java on one etcd, all versions; needs a JDK an
 interop-quick: etcd ## the calls and the keys only, with the newest version
 	cd integration && INTEROP_JAVA=3.3.6 go test -race -tags interop -count=1 -parallel 3 -timeout $(TIMEOUT) -v \
 		-run '^(TestGoAndJavaCallEachOther|TestJavaAndGoFindEachOtherAndWriteTheSameKeys)$$' ./interop/
+
+.PHONY: axe
+axe: etcd ## axe-core looks at the console; needs Chromium and npm, which fetches it
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cd $$dir && npm pack --silent axe-core@4 >/dev/null && tar xzf axe-core-*.tgz && \
+	cd $(CURDIR)/console && CONSOLE_AXE=$$dir/package/axe.min.js go test -count=1 -v -run 'TestAxe' .
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

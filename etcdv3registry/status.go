@@ -99,7 +99,7 @@ func clusterStatus(c cluster.Status, reasons []string) ClusterStatus {
 		OtherHistories: c.Watches.OtherHistories, Resyncs: c.Resyncs(),
 	}
 	if l := c.Desired.Lease; l.ID != 0 {
-		s.Lease = &LeaseStatus{ID: strconv.FormatInt(int64(l.ID), 16), Granted: l.Granted, TTLSeconds: l.TTL.Seconds(), RemainingSeconds: l.Remaining.Seconds()}
+		s.Lease = &LeaseStatus{ID: strconv.FormatInt(int64(l.ID), 16), Granted: l.Granted, TTLSeconds: l.TTL.Seconds(), RemainingSeconds: l.Remaining.Seconds(), Unsure: l.Unsure}
 	}
 	if f := c.Last; f.Err != nil {
 		s.Connection.LastError = &RequestError{At: f.At, Method: f.Method, Message: f.Err.Error()}

@@ -80,6 +80,9 @@ type LeaseStatus struct {
 	// RemainingSeconds is how long it lives on if it is not renewed any more, as far as
 	// this process knows.
 	RemainingSeconds float64 `json:"remainingSeconds"`
+	// Unsure says that it was not renewed in time. If etcd was away as well it still
+	// has it, and the keys, when it is back.
+	Unsure bool `json:"unsure,omitempty"`
 }
 
 // KeysStatus is about what this process wants in etcd.
@@ -87,7 +90,7 @@ type KeysStatus struct {
 	Wanted int `json:"wanted"`
 	InEtcd int `json:"inEtcd"` // of those
 	// Unregistered is how many keep the process from being ready: those that are not in
-	// etcd, but for consumers that etcd refuses, which work without.
+	// etcd, but for consumers, which work without.
 	Unregistered int `json:"unregistered"`
 	// Pending is how many keys differ from what is wanted, those to be deleted included,
 	// and are tried again.

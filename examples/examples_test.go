@@ -217,7 +217,7 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", dir, "./quickstart", "./provider", "./consumer", "./console").CombinedOutput()
+	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", dir, "./quickstart", "./provider", "./consumer", "./zones").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("build the examples: %w\n%s", err, out)
 	}
@@ -250,9 +250,14 @@ func repository(t *testing.T) string {
 // edited copies a program's configuration with some of it replaced.
 func edited(t *testing.T, program string, oldnew ...string) string {
 	t.Helper()
-	config, err := os.ReadFile(filepath.Join(program, "dubbogo.yaml"))
+	return editedFile(t, filepath.Join(program, "dubbogo.yaml"), oldnew...)
+}
+
+func editedFile(t *testing.T, file string, oldnew ...string) string {
+	t.Helper()
+	config, err := os.ReadFile(file)
 	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), program+".yaml")
+	path := filepath.Join(t.TempDir(), filepath.Base(file))
 	require.NoError(t, os.WriteFile(path, []byte(strings.NewReplacer(oldnew...).Replace(string(config))), 0o600))
 	return path
 }

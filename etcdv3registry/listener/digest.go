@@ -4,9 +4,9 @@ package listener
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 
-	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/dubbogo/gost/log/logger"
@@ -14,26 +14,57 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
-// thing is what one ID of a View stands for: the keys in etcd, and the one
-// that the listener was told of.
+// thing is what one ID of a View stands for: keys in etcd, and the one that the
+// listener was told of. Nearly always that is one key, which is all that is kept
+// then.
 type thing struct {
-	keys      []keyAt // with the revision of their creation; rarely more than one
+	only keyAt
+	*several
+}
+
+// several is what else a thing may be.
+type several struct {
+	keys      []keyAt // with the revision of their creation
 	delivered string  // empty: the listener does not know it
 }
 
+// all returns the keys, with the revision of their creation.
+func (t thing) all() []keyAt {
+	if t.several == nil {
+		return []keyAt{t.only}
+	}
+	return t.keys
+}
+
+// told is the key that the listener was told of; empty: it does not know it.
+func (t thing) told() string {
+	if t.several == nil {
+		return t.only.key
+	}
+	return t.delivered
+}
+
+// thingOf is the thing of some keys, of which the listener was told of one.
+func thingOf(keys []keyAt, delivered string) thing {
+	if len(keys) == 1 && keys[0].key == delivered {
+		return thing{only: keys[0]}
+	}
+	return thing{several: &several{keys, delivered}}
+}
+
 // latest is the key that was created last, or empty if there is none.
-func (t thing) latest() string {
-	if len(t.keys) == 0 {
+func latest(keys []keyAt) string {
+	if len(keys) == 0 {
 		return ""
 	}
-	return slices.MaxFunc(t.keys, func(a, b keyAt) int {
+	return slices.MaxFunc(keys, func(a, b keyAt) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
 	}).key
 }
 
 // createdAt is the revision in which a key was created; 0 if it is gone.
 func (t thing) createdAt(key string) int64 {
-	for _, k := range t.keys {
+	for _, k := range t.all() {
 		if k.key == key {
 			return k.at
 		}
@@ -42,39 +73,44 @@ func (t thing) createdAt(key string) int64 {
 }
 
 // digest takes changes of keys into s.things and returns what that is to the
-// listener, in order, together with the URLs read on the way, by key.
+// listener, in order, together with what was read on the way, by key.
 //
 // One thing may have several keys for a while: a provider that is registered
 // again with other parameters gets a new key as the old one is deleted. To the
 // listener that is an update; deleting the old key last must not remove the
 // provider.
-func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[string]*common.URL) {
+func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[string]meaning) {
 	var (
-		urls    = make(map[string]*common.URL, len(changes))
-		touched = make([]string, 0, len(changes)) // IDs, in order
+		read    = make(map[string]meaning, len(changes))
+		touched = make([]digest, 0, len(changes)) // in order
 	)
-	for _, c := range changes {
-		u := s.read(c.Key)
-		if u == nil {
+	for i, m := range s.view.readAll(changes) {
+		c := changes[i]
+		s.skip(c.Key, m.err)
+		if m.url == nil {
 			continue
 		}
-		urls[c.Key] = u
-		id := s.view.ID(c.Key, u)
-		t := s.things[id]
-		t.keys = slices.DeleteFunc(t.keys, func(k keyAt) bool { return k.key == c.Key })
-		if !c.Deleted {
-			t.keys = append(t.keys, keyAt{c.Key, c.Created})
+		read[c.Key] = m
+		id := digestOf(m.id)
+		var keys []keyAt
+		var told string
+		if t, known := s.things[id]; known {
+			keys = slices.DeleteFunc(t.all(), func(k keyAt) bool { return k.key == c.Key })
+			told = t.told()
 		}
-		s.things[id] = t
+		if !c.Deleted {
+			keys = append(keys, keyAt{c.Key, c.Created})
+		}
+		s.things[id] = thingOf(keys, told)
 		touched = append(touched, id)
 	}
-	return s.events(s.hold(touched), urls), urls
+	return s.events(s.hold(touched), read), read
 }
 
 // hold returns the IDs that the listener is to hear of now: all, unless it is
 // to keep the last of some keys and all of those are gone. They wait until there
 // is one again.
-func (s *Subscription) hold(touched []string) []string {
+func (s *Subscription) hold(touched []digest) []digest {
 	if s.view.KeepLast == nil {
 		return touched
 	}
@@ -84,18 +120,18 @@ func (s *Subscription) hold(touched []string) []string {
 	known := false
 	for _, t := range s.things {
 		switch {
-		case slices.ContainsFunc(t.keys, func(k keyAt) bool { return s.view.KeepLast(k.key) }):
+		case slices.ContainsFunc(t.all(), func(k keyAt) bool { return s.view.KeepLast(k.key) }):
 			return touched
-		case t.delivered != "" && s.view.KeepLast(t.delivered):
+		case t.told() != "" && s.view.KeepLast(t.told()):
 			known = true
 		}
 	}
 	if !known {
 		return touched
 	}
-	var now []string
+	var now []digest
 	for _, id := range touched {
-		if delivered := s.things[id].delivered; delivered != "" && s.view.KeepLast(delivered) {
+		if delivered := s.told(id); delivered != "" && s.view.KeepLast(delivered) {
 			s.held = append(s.held, id)
 		} else {
 			now = append(now, id)
@@ -109,15 +145,19 @@ func (s *Subscription) hold(touched []string) []string {
 
 // events compares what the listener was told of each thing with what is true
 // now, and takes it as told.
-func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*registry.ServiceEvent {
+func (s *Subscription) events(ids []digest, read map[string]meaning) []*registry.ServiceEvent {
 	var events []*registry.ServiceEvent
 	for _, id := range ids {
-		t := s.things[id]
-		before, now := t.delivered, t.latest()
-		t.delivered = now
-		s.things[id] = t
+		t, known := s.things[id]
+		if !known {
+			continue
+		}
+		keys := t.all()
+		before, now := t.told(), latest(keys)
 		if now == "" {
 			delete(s.things, id)
+		} else {
+			s.things[id] = thingOf(keys, now)
 		}
 		if before == now {
 			continue
@@ -129,27 +169,56 @@ func (s *Subscription) events(ids []string, urls map[string]*common.URL) []*regi
 		case now == "":
 			action, key = remoting.EventTypeDel, before
 		}
-		events = append(events, delivery.Event(action, id, s.urlOf(key, urls)))
+		m, known := read[key]
+		if !known {
+			m = s.view.meaningOf(key)
+			s.skip(key, m.err)
+		}
+		if m.url != nil {
+			events = append(events, delivery.Event(action, m.id, m.url))
+		}
 	}
 	return events
 }
 
-// urlOf is read, unless it has been read on the way.
-func (s *Subscription) urlOf(key string, urls map[string]*common.URL) *common.URL {
-	if u := urls[key]; u != nil {
-		return u
-	}
-	return s.read(key)
+// digest stands for an ID, which is much longer. It is made with a seed that nobody
+// knows: no two IDs that somebody might write have the same.
+type digest [2]uint64
+
+var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+func digestOf(id string) digest {
+	return digest{maphash.String(seeds[0], id), maphash.String(seeds[1], id)}
 }
 
-// read returns the URL of a key, or nil if the subscription is not about it or
-// it cannot be read.
-func (s *Subscription) read(key string) *common.URL {
-	u, err := s.view.Read(key)
+// told is the key of a thing that the listener was told of; empty: it does not know
+// it.
+func (s *Subscription) told(id digest) string {
+	if t, known := s.things[id]; known {
+		return t.told()
+	}
+	return ""
+}
+
+// meaningsOf is what some keys say. Those that have been read on the way are not
+// read again, and have no error any more: the log was told.
+func (s *Subscription) meaningsOf(keys []keyAt, read map[string]meaning) []meaning {
+	all := make([]meaning, len(keys))
+	each(len(keys), func(i int) {
+		if m, known := read[keys[i].key]; known {
+			all[i] = meaning{url: m.url, id: m.id}
+		} else {
+			all[i] = s.view.meaningOf(keys[i].key)
+		}
+	})
+	return all
+}
+
+// skip tells the log why a key, or a part of it, cannot be used; nil: it can.
+func (s *Subscription) skip(key string, err error) {
 	if err != nil {
 		s.feed.Skip(key, err)
 	}
-	return u
 }
 
 // notifyAllAbove is the number of changes from which one NotifyAll costs the

@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
-
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
@@ -26,33 +24,16 @@ type Change struct {
 	Lease   int64  // that it is under; 0: none
 	Deleted bool
 
-	decoded *decoded
+	content *content
 }
-
-func (m mirrored) changeOf(kv *mvccpb.KeyValue) Change {
-	c := Change{Key: string(kv.Key), Created: kv.CreateRevision, Changed: kv.ModRevision, Lease: kv.Lease}
-	if !m.keysOnly {
-		c.Value, c.decoded = kv.Value, &decoded{}
-	}
-	return c
-}
-
-// size is what a key counts for the limits.
-func (c Change) size() int64 { return int64(len(c.Key) + len(c.Value)) }
 
 // Decode returns what decode makes of the value. It is called once for a value,
 // whoever reads it, as long as the key is not changed: all readers of a prefix
 // have to pass the same function, and must not change what it returns. It is not
 // for a key that was deleted, nor for feeds of Hub.OpenKeys.
 func (c Change) Decode(decode func(key string, value []byte) any) any {
-	c.decoded.once.Do(func() { c.decoded.value = decode(c.Key, c.Value) })
-	return c.decoded.value
-}
-
-// decoded is what the first reader made of a value.
-type decoded struct {
-	once  sync.Once
-	value any
+	c.content.once.Do(func() { c.content.decoded = decode(c.Key, c.Value) })
+	return c.content.decoded
 }
 
 // Feed is one reader's view of the keys under some prefixes. It is made by
@@ -64,7 +45,8 @@ type Feed struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	changed  chan struct{}
-	unlisted atomic.Int32 // of the prefixes, those that etcd has not been read of yet
+	onChange atomic.Pointer[func()] // nil: nobody but who waits for changed
+	unlisted atomic.Int32           // of the prefixes, those that etcd has not been read of yet
 	reading  reading
 }
 
@@ -98,32 +80,46 @@ func (f *Feed) refused() bool {
 // been listed.
 func (f *Feed) Changed() <-chan struct{} { return f.changed }
 
+// OnChange has f called each time that Changed receives a value, and at once if it
+// has one. f is called with locks held: it must not block, nor call the feed. It is
+// called once.
+func (f *Feed) OnChange(changed func()) {
+	f.onChange.Store(&changed)
+	if len(f.changed) > 0 {
+		changed()
+	}
+}
+
 // Take returns what changed since the last Take, in the order of the changes;
 // the first one returns all keys there are. A key that came and went in between
 // is returned as deleted.
 func (f *Feed) Take() []Change {
-	var (
-		changes []Change
-		at      = map[string]int64{}
-	)
+	type taken struct {
+		Change
+		at int64
+	}
+	var all []taken
 	for _, v := range f.views {
 		v.store.mu.Lock()
-		changes = slices.Grow(changes, len(v.pending))
+		all = slices.Grow(all, len(v.pending))
 		for key, revision := range v.pending {
-			at[key] = revision
-			now, ok := v.store.keys[key]
-			if !ok {
-				now = Change{Key: key, Deleted: true}
+			now := Change{Key: key, Deleted: true}
+			if e, ok := v.store.keys[key]; ok {
+				now = e.change(key)
 			}
-			changes = append(changes, now)
+			all = append(all, taken{now, revision})
 		}
 		v.pending = map[string]int64{}
 		f.reading.take(v)
 		v.store.mu.Unlock()
 	}
-	slices.SortFunc(changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(at[a.Key], at[b.Key]), cmp.Compare(a.Key, b.Key))
+	slices.SortFunc(all, func(a, b taken) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.Key, b.Key))
 	})
+	changes := make([]Change, len(all))
+	for i, t := range all {
+		changes[i] = t.Change
+	}
 	return changes
 }
 
@@ -160,6 +156,10 @@ func (f *Feed) Go(read func()) {
 	}
 }
 
+// Hold has Hub.Close wait until release is called, which has to be once, and soon
+// after Context has ended; ok is false if it has ended.
+func (f *Feed) Hold() (release func(), ok bool) { return f.hub.hold(f.ctx) }
+
 // name says in the log what the feed is about.
 func (f *Feed) name() string {
 	prefixes := make([]string, len(f.views))
@@ -186,4 +186,7 @@ func (f *Feed) signal() {
 		return
 	}
 	delivery.Signal(f.changed)
+	if changed := f.onChange.Load(); changed != nil {
+		(*changed)()
+	}
 }

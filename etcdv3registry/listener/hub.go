@@ -57,6 +57,7 @@ type Hub struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	running   sync.WaitGroup // mirrors, and readers of feeds
+	resting   resting        // mirrors
 	counts    tallies
 
 	mu       sync.Mutex // guards what follows
@@ -65,6 +66,7 @@ type Hub struct {
 	watching *stream             // that watches are created on
 	checking bool                // a Check is under way
 	next     [][]fingerprint     // what those after it are to compare
+	retried  chan struct{}       // closed by Retry, and made anew
 }
 
 // NewHub makes a Hub. Nothing is sent, and no goroutine started, before the
@@ -89,7 +91,8 @@ func NewHub(cfg Config) *Hub {
 		cfg.Backoff = retry.Backoff(200*time.Millisecond, 5*time.Second)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, mirrors: map[mirrored]*mirror{}, failing: map[*mirror]trouble{}, watching: newStream(ctx, 0)}
+	h := &Hub{cfg: cfg, ctx: ctx, cancel: cancel, retried: make(chan struct{}), mirrors: map[mirrored]*mirror{}, failing: map[*mirror]trouble{}, watching: newStream(ctx, 0)}
+	h.resting.hub, h.resting.after = h, restAfter
 	h.SetSession(cfg.Session)
 	return h
 }
@@ -160,6 +163,33 @@ func (h *Hub) goLocked(f func()) {
 	if h.ctx.Err() == nil {
 		h.running.Go(f)
 	}
+}
+
+// hold has Close wait until release is called, unless ctx, which is of the hub, has
+// ended.
+func (h *Hub) hold(ctx context.Context) (release func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	h.running.Add(1)
+	return h.running.Done, true
+}
+
+// Retry has what waits for an etcd that is away tried at once: it may be back.
+func (h *Hub) Retry() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.retried)
+	h.retried = make(chan struct{})
+}
+
+// back returns what Retry closes.
+func (h *Hub) back() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.retried
 }
 
 // Close ends all watches and deliveries and returns when their goroutines have

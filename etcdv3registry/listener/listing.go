@@ -24,14 +24,14 @@ import (
 // allow.
 func (m *mirror) list(client *clientv3.Client) error {
 	m.beginListing()
-	l := listing{mirror: m, keys: map[string]Change{}, next: m.prefix}
+	l := listing{mirror: m}
 	end := clientv3.GetPrefixRangeEnd(m.prefix)
 	page, revision, err := m.firstPage(client, end)
 	for err == nil {
 		if err = l.add(page.Kvs); err != nil || !page.More || len(page.Kvs) == 0 || l.over {
 			break
 		}
-		page, err = m.page(client, l.next, end, revision)
+		page, err = m.page(client, l.last+"\x00", end, revision)
 	}
 	if err != nil {
 		return fmt.Errorf("list %s: %w%s", m.prefix, err, rights.ToPrefix(rights.Read, m.prefix, err))
@@ -53,8 +53,8 @@ func (m *mirror) list(client *clientv3.Client) error {
 // listing is the pages of one listing.
 type listing struct {
 	*mirror
-	keys  map[string]Change
-	next  string // the first key that may come next
+	keys  map[string]entry
+	last  string // key that came; empty: none has
 	bytes int64
 	over  bool // there are more than the limits allow
 }
@@ -62,17 +62,20 @@ type listing struct {
 // add takes in a page. What answers with other keys than it was asked for could go
 // on with that for ever.
 func (l *listing) add(kvs []*mvccpb.KeyValue) error {
+	if l.keys == nil {
+		l.keys = make(map[string]entry, len(kvs))
+	}
 	for _, kv := range kvs {
-		now := l.changeOf(kv)
-		if now.Key < l.next || !strings.HasPrefix(now.Key, l.prefix) {
+		key, now := l.entryOf(kv)
+		if key <= l.last || !strings.HasPrefix(key, l.prefix) {
 			return status.Error(codes.Internal, "what answers as etcd is none, or is broken: it lists other keys than it was asked for")
 		}
-		l.next = now.Key + "\x00"
-		l.bytes += now.size()
+		l.last = key
+		l.bytes += now.size(key)
 		if l.over = l.hub.cfg.exceeded(len(l.keys)+1, l.bytes); l.over {
 			return nil
 		}
-		l.keys[now.Key] = now
+		l.keys[key] = now
 	}
 	return nil
 }

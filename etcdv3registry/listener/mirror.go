@@ -27,8 +27,14 @@ var errRelist = errors.New("the keys are to be listed again")
 // settled is how long a watch has to last to have been one.
 const settled = 10 * time.Second
 
+// comingBack is how soon one attempt may follow another as etcd seems to be back.
+const comingBack = 100 * time.Millisecond
+
 // relistSpread is the time over which new listings are spread.
 const relistSpread = time.Second
+
+// errResting has a mirror run on when something happens.
+var errResting = errors.New("nothing has happened for a while")
 
 // mirror keeps a store equal to etcd: list, then watch from
 // that revision, and again from where it was when the watch breaks.
@@ -38,6 +44,7 @@ type mirror struct {
 	users  int // feeds that are open, guarded by Hub.mu
 	ctx    context.Context
 	cancel context.CancelFunc
+	room   *room // where it rests, guarded by resting.mu; nil: it runs
 
 	relists chan relist // a value has the keys listed again, soon, unless they were listed since
 
@@ -48,112 +55,185 @@ type mirror struct {
 	together   *snapshot        // that the first listing is of; nil: it was tried
 	patient    <-chan time.Time // when what the other store had is dropped
 	moved      bool             // to another stream, on which etcd has not answered yet
-	progressed bool             // follow has brought something new
-	watched    time.Time        // when follow began
+	watching   *watching        // nil: there is no watch
+	schedule   backoff.BackOff  // since the last progress
+	failing    bool
+	vain       int // how often it worked, and failed at once, since then
+
+	// Since follow began anew:
+	watched    time.Time       // when that was
+	worked     bool            // etcd has answered
+	progressed bool            // there was something new
+	back       <-chan struct{} // closed when etcd seems to be back
 }
 
 func newMirror(h *Hub, what mirrored, together *snapshot) *mirror {
 	ctx, cancel := context.WithCancel(h.ctx)
-	return &mirror{store: newStore(what), stale: true, together: together, hub: h, ctx: ctx, cancel: cancel, pageSize: h.cfg.PageSize, relists: make(chan relist, 1)}
+	m := &mirror{store: newStore(what), stale: true, together: together, hub: h, ctx: ctx, cancel: cancel, pageSize: h.cfg.PageSize, relists: make(chan relist, 1)}
+	context.AfterFunc(ctx, m.call)
+	return m
 }
 
-// run ends with the context of the mirror.
+// run ends with the context of the mirror, or when it rests: then it is called
+// again when there is something for it.
 func (m *mirror) run() {
-	defer m.cancel()
-	defer m.begin() // if it has not even tried
-	defer m.hub.works(m)
-	defer m.skipped.end()
-	var (
-		schedule backoff.BackOff // since the last progress
-		failing  bool
-		vain     int // how often it worked, and failed at once, since then
-	)
 	for {
-		worked := false
-		err := m.follow(func() {
-			worked = true
-			if !failing {
-				return
-			}
-			m.fail(nil)
-			if vain <= 3 || m.succeeded() {
-				failing = false
-				m.hub.works(m)
-			}
-		})
-		if m.ctx.Err() != nil {
-			return
-		}
-		if worked {
-			vain++
-		}
-		if m.succeeded() {
-			schedule, vain = nil, 0
-		}
-		wait := time.Duration(0)
+		err := m.follow()
 		switch {
-		case errors.Is(err, errRelist):
-			wait = rand.N(relistSpread) // every process that watches this etcd does the same now
-		case errors.Is(err, errMoved): // at once
-		case retry.Compacted(err):
-			logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
-			m.stale = true
-			m.hub.counts.relisted(reasonCompacted)
-			if schedule == nil { // at once
-				schedule = m.hub.cfg.Backoff.BackOff()
-			} else {
-				wait = schedule.NextBackOff()
-			}
-		default:
-			failing = true
-			m.fail(err)
-			m.hub.fails(m, err)
-			if schedule == nil {
-				schedule = m.hub.cfg.Backoff.BackOff()
-			}
-			wait = schedule.NextBackOff()
-		}
-		if !retry.Sleep(m.ctx, wait) {
+		case errors.Is(err, errResting):
+			return
+		case m.ctx.Err() != nil || !m.pause(m.failed(err)):
+			m.end()
 			return
 		}
+	}
+}
+
+// pause waits, unless etcd seems to be back before that: that is worth an attempt, but
+// not one after another. It returns false when the mirror has ended.
+func (m *mirror) pause(wait time.Duration) bool {
+	if !m.failing {
+		return retry.Sleep(m.ctx, wait)
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, wait)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case <-m.back:
+		_ = retry.Sleep(ctx, max(rand.N(comingBack), time.Until(m.watched.Add(comingBack))))
+	}
+	return m.ctx.Err() == nil
+}
+
+func (m *mirror) end() {
+	m.skipped.end()
+	m.hub.works(m)
+	m.begin() // if it has not even tried
+	m.cancel()
+}
+
+// failed notes why follow has ended, and returns when it is to begin anew.
+func (m *mirror) failed(err error) (wait time.Duration) {
+	if m.worked {
+		m.vain++
+	}
+	if m.succeeded() {
+		m.schedule, m.vain = nil, 0
+	}
+	switch {
+	case errors.Is(err, errRelist):
+		return rand.N(relistSpread) // every process that watches this etcd does the same now
+	case errors.Is(err, errMoved): // at once
+		return 0
+	case retry.Compacted(err):
+		logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
+		m.stale = true
+		m.hub.counts.relisted(reasonCompacted)
+		if m.schedule == nil { // at once
+			m.schedule = m.hub.cfg.Backoff.BackOff()
+			return 0
+		}
+	default:
+		m.failing = true
+		m.fail(err)
+		m.hub.fails(m, err)
+		if m.schedule == nil {
+			m.schedule = m.hub.cfg.Backoff.BackOff()
+		}
+	}
+	return m.schedule.NextBackOff()
+}
+
+// answered notes that etcd has answered.
+func (m *mirror) answered() {
+	m.worked = true
+	if !m.failing {
+		return
+	}
+	m.fail(nil)
+	if m.vain <= 3 || m.succeeded() {
+		m.failing = false
+		m.hub.works(m)
 	}
 }
 
 // succeeded reports whether follow has done what it is for.
 func (m *mirror) succeeded() bool { return m.progressed || time.Since(m.watched) > settled }
 
-// follow lists if it has to, and watches until the watch breaks; working is
-// called when etcd has answered.
-func (m *mirror) follow(working func()) error {
-	m.progressed, m.watched = false, time.Now()
-	client, err := m.hub.cfg.Dial(m.ctx)
-	if err == nil && m.stale {
-		if err = m.list(client); err == nil {
-			working()
+// follow lists if it has to, and watches until the watch breaks, or nothing
+// happens: it goes on with that watch then.
+func (m *mirror) follow() error {
+	if m.watching == nil {
+		m.watched, m.worked, m.progressed = time.Now(), false, false
+		m.back = m.hub.back()
+		client, err := m.hub.cfg.Dial(m.ctx)
+		if err == nil && m.stale {
+			if err = m.list(client); err == nil {
+				m.answered()
+			}
 		}
+		m.begin()
+		if err != nil {
+			return err
+		}
+		m.watching = m.watch(client)
 	}
-	m.begin()
-	if err != nil {
-		return err
+	err := m.hear()
+	if !errors.Is(err, errResting) {
+		m.watching.cancel()
+		m.watching = nil
 	}
-	return m.watch(client, working)
+	return err
 }
 
-// watch applies what happens after the revision of the store. Where nothing
-// happens etcd says so now and then: without that the revision would stay what it
-// is until etcd has compacted it, and everything would be listed again when the
-// connection is lost.
-func (m *mirror) watch(client *clientv3.Client, working func()) error {
-	ctx, cancel := context.WithCancel(m.ctx)
-	defer cancel()
-	on := m.hub.stream()
-	created := make(chan clientv3.WatchChan, 1)
-	m.hub.goUntilClose(func() { created <- m.create(ctx, client, on) })
-	var events clientv3.WatchChan
+// watching is a watch.
+type watching struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	on      *stream
+	created chan clientv3.WatchChan
+	events  clientv3.WatchChan // nil: it has not been created yet
+	next    *received          // while the mirror was resting; nil: nothing
+}
+
+// watch begins to watch, from the revision of the store on.
+func (m *mirror) watch(client *clientv3.Client) *watching {
+	w := &watching{on: m.hub.stream(), created: make(chan clientv3.WatchChan, 1)}
+	w.ctx, w.cancel = context.WithCancel(m.ctx)
+	m.hub.goUntilClose(func() { w.created <- m.create(w.ctx, client, w.on) })
+	return w
+}
+
+// call has it look what there is for it, should it be resting.
+func (m *mirror) call() { m.hub.resting.call(m) }
+
+// isCalled reports whether there is something besides what comes over the watch.
+func (m *mirror) isCalled() bool {
+	select {
+	case <-m.ctx.Done():
+	case <-m.watching.on.over:
+	default:
+		return len(m.relists) > 0
+	}
+	return true
+}
+
+// hear applies what comes over the watch.
+func (m *mirror) hear() error {
+	w := m.watching
+	if next := w.next; next != nil {
+		w.next = nil
+		if err := m.receive(*next); err != nil {
+			return err
+		}
+	}
+	rest := m.hub.resting.after
+	quiet := time.NewTimer(rest)
+	defer quiet.Stop()
 	for {
 		select {
-		case <-ctx.Done(): // cut off from etcd, the client closes no channel then
-			return ctx.Err()
+		case <-w.ctx.Done(): // cut off from etcd, the client closes no channel then
+			return w.ctx.Err()
 		case r := <-m.relists:
 			if m.listedSince(r.fingerprint) {
 				continue
@@ -162,36 +242,52 @@ func (m *mirror) watch(client *clientv3.Client, working func()) error {
 			m.stale = true
 			m.hub.counts.relisted(r.reason())
 			return errRelist
-		case <-on.over:
+		case <-w.on.over:
 			return errMoved
 		case <-m.patient:
 			m.patient = nil
 			m.dropRetained()
-		case events = <-created:
-		case response, ok := <-events:
-			if !ok {
-				return fmt.Errorf("watch %s: %w", m.prefix, errWatchEnded)
+		case w.events = <-w.created:
+		case response, ok := <-w.events:
+			if err := m.receive(received{response, ok}); err != nil {
+				return err
 			}
-			if err := response.Err(); err != nil {
-				if m.hub.moves(on, err) && !m.moved {
-					m.moved = true // if it is refused again, the stream's age is not the reason
-					return errMoved
-				}
-				return fmt.Errorf("watch %s: %w%s", m.prefix, err, rights.ToPrefix(rights.Read, m.prefix, err))
+			quiet.Reset(rest)
+		case <-quiet.C:
+			if w.events != nil && m.patient == nil && m.hub.resting.enter(m) {
+				return errResting
 			}
-			m.moved = false
-			working()
-			if response.IsProgressNotify() {
-				m.progressed = true
-				m.advance(response.Header.Revision)
-			}
-			if len(response.Events) > 0 {
-				if err := m.takeIn(response.Events); err != nil {
-					return err
-				}
-			}
+			quiet.Reset(rest)
 		}
 	}
+}
+
+// receive applies what happened after the revision of the store. Where nothing
+// happens etcd says so now and then: without that the revision would stay what it
+// is until etcd has compacted it, and everything would be listed again when the
+// connection is lost.
+func (m *mirror) receive(r received) error {
+	response := r.response
+	if !r.ok {
+		return fmt.Errorf("watch %s: %w", m.prefix, errWatchEnded)
+	}
+	if err := response.Err(); err != nil {
+		if m.hub.moves(m.watching.on, err) && !m.moved {
+			m.moved = true // if it is refused again, the stream's age is not the reason
+			return errMoved
+		}
+		return fmt.Errorf("watch %s: %w%s", m.prefix, err, rights.ToPrefix(rights.Read, m.prefix, err))
+	}
+	m.moved = false
+	m.answered()
+	if response.IsProgressNotify() {
+		m.progressed = true
+		m.advance(response.Header.Revision)
+	}
+	if len(response.Events) > 0 {
+		return m.takeIn(response.Events)
+	}
+	return nil
 }
 
 // takeIn applies events, as far as the limits of the hub allow.
@@ -242,6 +338,7 @@ type relist struct {
 }
 
 func (m *mirror) requestRelist(r relist) {
+	defer m.call()
 	for {
 		select {
 		case m.relists <- r:

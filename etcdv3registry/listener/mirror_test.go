@@ -165,6 +165,27 @@ func TestEtcdThatIsAwayIsFollowedWhenItIsBack(t *testing.T) {
 	})
 }
 
+// As a process does that is started before etcd is, whose connection is made some time.
+func TestWhoWaitsForEtcdIsThereAsSoonAsItIs(t *testing.T) {
+	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+		e.Put("/a/1", "1")
+		e.Away(true)
+		r := open(h, "/a/")
+		time.Sleep(time.Minute)
+		e.Requests("Range")
+		for range 100 { // a connection that comes and goes
+			h.Retry()
+			time.Sleep(time.Millisecond)
+		}
+		assert.LessOrEqual(t, e.Requests("Range"), 2)
+		time.Sleep(2 * comingBack)
+		e.Away(false)
+		h.Retry()
+		time.Sleep(2 * comingBack)
+		assert.Len(t, r.now(), 1)
+	})
+}
+
 func TestHistoryThatIsCompactedIsListedAgain(t *testing.T) {
 	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
 		e.Put("/a/1", "")

@@ -3,7 +3,6 @@
 package listener
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -25,7 +24,7 @@ type store struct {
 	mirrored
 
 	mu    sync.Mutex // guards what follows
-	keys  map[string]Change
+	keys  map[string]entry
 	bytes int64         // of keys and values
 	rev   int64         // up to which everything has been applied
 	last  lastChange    // the last change; of a listing, the newest there
@@ -45,7 +44,7 @@ type store struct {
 }
 
 func newStore(what mirrored) *store {
-	return &store{mirrored: what, keys: map[string]Change{}, moved: make(chan struct{}), views: map[*view]struct{}{}, warned: map[string]struct{}{}, skipped: &skipped{prefix: what.prefix}}
+	return &store{mirrored: what, keys: map[string]entry{}, moved: make(chan struct{}), views: map[*view]struct{}{}, warned: map[string]struct{}{}, skipped: &skipped{prefix: what.prefix}}
 }
 
 // open returns what a feed sees of the store.
@@ -54,7 +53,7 @@ func (s *store) open(f *Feed) *view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, now := range s.keys {
-		v.pending[key] = now.Changed
+		v.pending[key] = now.changed
 	}
 	s.views[v] = struct{}{}
 	if s.shown == 0 {
@@ -79,7 +78,7 @@ func (s *store) beginListing() {
 // replace makes the store equal to a listing: what differs is a change. If the
 // listing is of another store than before (emptied, restored), what it lacks is
 // left until dropRetained; somethingLeft reports whether anything is.
-func (s *store) replace(keys map[string]Change, revision int64, otherStore bool) (somethingLeft bool) {
+func (s *store) replace(keys map[string]entry, revision int64, otherStore bool) (somethingLeft bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	retained := map[string]struct{}{}
@@ -90,7 +89,7 @@ func (s *store) replace(keys map[string]Change, revision int64, otherStore bool)
 		}
 		if _, already := s.retained[key]; otherStore || already {
 			retained[key] = struct{}{}
-			keys[key] = Change{Key: key, Value: old.Value, decoded: old.decoded} // older than whatever is in the new store
+			keys[key] = entry{content: old.content} // older than whatever is in the new store
 			continue
 		}
 		changed = append(changed, keyAt{key, s.rev})
@@ -99,16 +98,15 @@ func (s *store) replace(keys map[string]Change, revision int64, otherStore bool)
 	s.rev, s.last = revision, lastChange{}
 	s.bytes = 0
 	for key, now := range keys {
-		s.bytes += now.size()
-		if now.Changed > s.last.at {
-			s.last = lastChange{keyAt: keyAt{key, now.Changed}}
+		s.bytes += now.size(key)
+		if now.changed > s.last.at {
+			s.last = lastChange{keyAt: keyAt{key, now.changed}}
 		}
 		if _, ok := retained[key]; ok {
 			continue
 		}
-		// Two stores may have changed the same key in the same revision, each in its way.
-		if old, ok := s.keys[key]; !ok || old.Changed != now.Changed || old.Created != now.Created || !bytes.Equal(old.Value, now.Value) {
-			changed = append(changed, keyAt{key, now.Changed})
+		if old, ok := s.keys[key]; !ok || !old.isLike(now) {
+			changed = append(changed, keyAt{key, now.changed})
 		}
 	}
 	first := s.shown == 0
@@ -133,21 +131,22 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 	defer s.mu.Unlock()
 	changed := make([]keyAt, 0, len(events))
 	for _, e := range events {
-		now, deleted := s.changeOf(e.Kv), e.Type == clientv3.EventTypeDelete
-		delete(s.retained, now.Key)
-		s.removeLocked(now.Key)
-		switch {
+		key, now := s.entryOf(e.Kv)
+		deleted := e.Type == clientv3.EventTypeDelete
+		delete(s.retained, key)
+		s.removeLocked(key)
+		switch size := now.size(key); {
 		case deleted:
-		case exceeded(len(s.keys)+1, s.bytes+now.size()):
+		case exceeded(len(s.keys)+1, s.bytes+size):
 			over = true
 		default:
-			s.keys[now.Key] = now
-			s.bytes += now.size()
+			s.keys[key] = now
+			s.bytes += size
 		}
-		changed = append(changed, keyAt{now.Key, now.Changed})
+		changed = append(changed, keyAt{key, now.changed})
 		// The header of a response may be ahead of what has been sent: the last event counts.
-		s.rev = max(s.rev, now.Changed)
-		s.last = lastChange{keyAt{now.Key, now.Changed}, deleted}
+		s.rev = max(s.rev, now.changed)
+		s.last = lastChange{keyAt{key, now.changed}, deleted}
 	}
 	s.err = nil
 	s.times.changed()
@@ -160,7 +159,7 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 // removeLocked forgets a key as it was.
 func (s *store) removeLocked(key string) {
 	if old, ok := s.keys[key]; ok {
-		s.bytes -= old.size()
+		s.bytes -= old.size(key)
 		delete(s.keys, key)
 	}
 	delete(s.warned, key)
@@ -223,6 +222,9 @@ func (s *store) tell(changed []keyAt) {
 		return
 	}
 	for v := range s.views {
+		if len(v.pending) == 0 {
+			v.pending = make(map[string]int64, len(changed))
+		}
 		for _, c := range changed {
 			v.pending[c.key] = c.at
 		}

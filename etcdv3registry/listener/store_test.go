@@ -12,8 +12,8 @@ import (
 // etcd is restored from a backup, and the first change after it is to the key
 // that was changed first after the backup before.
 func TestAnotherValueOfTheSameRevisionIsAChange(t *testing.T) {
-	at := func(text string) map[string]Change {
-		return map[string]Change{"/a/key": {Key: "/a/key", Value: []byte(text), Created: 5, Changed: 8, decoded: &decoded{}}}
+	at := func(text string) map[string]entry {
+		return map[string]entry{"/a/key": {created: 5, changed: 8, content: &content{value: []byte(text)}}}
 	}
 	s := newStore(mirrored{prefix: "/a/"})
 	f := &Feed{changed: make(chan struct{}, 1)}

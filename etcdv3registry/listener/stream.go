@@ -56,6 +56,9 @@ func (h *Hub) moves(from *stream, err error) bool {
 	if h.watching == from {
 		h.watching = newStream(h.ctx, from.n+1)
 		close(from.over)
+		for _, m := range h.mirrors {
+			m.call()
+		}
 	}
 	return true
 }

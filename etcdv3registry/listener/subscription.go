@@ -15,9 +15,9 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
 )
 
-// A View says what the keys under a prefix mean to one subscription. Its
-// functions are called from one goroutine at a time: the subscription's, or that
-// of a caller of Load, LoadCached or Again.
+// A View says what the keys under a prefix mean to one subscription. Read and ID
+// may be called from several goroutines at once, the others are called from one at a
+// time: the subscription's, or that of a caller of Load or LoadCached.
 type View struct {
 	// Read returns the URL that the key stands for, made for this call: the
 	// listener may change it. It returns nil for a key that the subscription is
@@ -61,15 +61,15 @@ type Subscription struct {
 
 	// What follows is guarded by the worker's deliveries.
 	saved  bool // the cache has been given what etcd has
-	things map[string]thing
+	things map[digest]thing
 	cached map[string]bool // keys out of the cache that etcd has not confirmed yet
-	held   []string        // IDs that the listener was not told of, by View.KeepLast
+	held   []digest        // of IDs that the listener was not told of, by View.KeepLast
 }
 
 // Subscribe opens prefixes for a listener, as OpenKeys does. Nothing is delivered
 // before Load or Start.
 func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener) *Subscription {
-	s := &Subscription{feed: h.OpenKeys(prefixes...), view: view, listener: l, things: map[string]thing{}}
+	s := &Subscription{feed: h.OpenKeys(prefixes...), view: view, listener: l, things: map[digest]thing{}}
 	s.worker = delivery.NewWorker(s.feed, delivery.Reader{
 		Name: s.feed.name(), Update: s.update, Again: func() { s.notifyAll(nil) }, Cached: s.loadCached,
 	})
@@ -133,8 +133,8 @@ func (s *Subscription) update() {
 		changes = append(changes, s.unconfirmed(changes)...)
 		s.cached = nil
 	}
-	events, urls := s.digest(changes)
-	s.tell(events, urls)
+	events, read := s.digest(changes)
+	s.tell(events, read)
 	if s.view.Cache != nil && (!s.saved || len(events) > 0) {
 		s.saved = true
 		keys := s.keys()
@@ -159,8 +159,8 @@ func (s *Subscription) unconfirmed(listing []Change) []Change {
 func (s *Subscription) keys() []string {
 	keys := make([]string, 0, len(s.things))
 	for _, t := range s.things {
-		if t.delivered != "" {
-			keys = append(keys, t.delivered)
+		if key := t.told(); key != "" {
+			keys = append(keys, key)
 		}
 	}
 	return keys
@@ -168,10 +168,10 @@ func (s *Subscription) keys() []string {
 
 // tell passes on events, as a list if it is the first time, or there are many,
 // or one of them asks for it.
-func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*common.URL) {
+func (s *Subscription) tell(events []*registry.ServiceEvent, read map[string]meaning) {
 	asList := !s.worker.Delivered() || len(events) > notifyAllAbove || s.view.Whole != nil &&
 		slices.ContainsFunc(events, func(e *registry.ServiceEvent) bool { return s.view.Whole(e.Service) })
-	if asList && s.notifyAll(urls) {
+	if asList && s.notifyAll(read) {
 		return
 	}
 	for _, e := range events {
@@ -182,24 +182,21 @@ func (s *Subscription) tell(events []*registry.ServiceEvent, urls map[string]*co
 // notifyAll tells the listener the complete list, in the order of creation:
 // of rules that contradict each other the last one counts. It reports false if
 // the listener panicked: told one by one, it panics over the culprit only.
-func (s *Subscription) notifyAll(urls map[string]*common.URL) bool {
-	type delivered struct {
-		id string
-		keyAt
-	}
-	all := make([]delivered, 0, len(s.things))
-	for id, t := range s.things {
-		if t.delivered != "" {
-			all = append(all, delivered{id, keyAt{t.delivered, t.createdAt(t.delivered)}})
+func (s *Subscription) notifyAll(read map[string]meaning) bool {
+	all := make([]keyAt, 0, len(s.things))
+	for _, t := range s.things {
+		if key := t.told(); key != "" {
+			all = append(all, keyAt{key, t.createdAt(key)})
 		}
 	}
-	slices.SortFunc(all, func(a, b delivered) int {
+	slices.SortFunc(all, func(a, b keyAt) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
 	})
 	events := make([]*registry.ServiceEvent, 0, len(all))
-	for _, k := range all {
-		if u := s.urlOf(k.key, urls); u != nil {
-			events = append(events, delivery.Event(remoting.EventTypeAdd, k.id, u))
+	for i, m := range s.meaningsOf(all, read) {
+		s.skip(all[i].key, m.err)
+		if m.url != nil {
+			events = append(events, delivery.Event(remoting.EventTypeAdd, m.id, m.url))
 		}
 	}
 	return delivery.Call(s.feed.name(), "a list", func() { s.listener.NotifyAll(events, func() {}) })

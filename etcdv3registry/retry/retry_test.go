@@ -186,3 +186,21 @@ func ExampleDo() {
 	fmt.Println(attempts, err)
 	// Output: 2 <nil>
 }
+
+// Twice more, a second later each time.
+func ExampleNTimes() {
+	schedule := retry.NTimes(2, time.Second).BackOff()
+	for range 3 {
+		fmt.Println(schedule.NextBackOff() == backoff.Stop)
+	}
+	// Output:
+	// false
+	// false
+	// true
+}
+
+// Nothing that etcd refuses is tried again; that nobody answers may pass.
+func ExampleCanPass() {
+	fmt.Println(retry.CanPass(rpctypes.ErrPermissionDenied), retry.CanPass(rpctypes.ErrNoLeader))
+	// Output: false true
+}

@@ -271,7 +271,7 @@ func (d *demo) keep() {
 	<-d.ctx.Done()
 }
 
-func (d *demo) consoleCommand() string { return "go run ./examples/console" + option("-etcd", d.etcd) }
+func (d *demo) consoleCommand() string { return "go run ./console" + option("-etcd", d.etcd) }
 
 // option tells a program where etcd is, if that is not where it looks anyway.
 func option(name string, etcd *process) string {

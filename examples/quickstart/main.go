@@ -7,7 +7,7 @@
 //
 //	go run ./examples/quickstart
 //
-// With -keep it goes on until Ctrl-C, to look around with examples/console or
+// With -keep it goes on until Ctrl-C, to look around with the console or
 // etcdctl. Its etcd is at 127.0.0.1:2379 then, where those look, unless there is
 // one already.
 package main

@@ -4,11 +4,15 @@
 package usage_test
 
 import (
+	"context"
+	"net/http"
+
 	"dubbo.apache.org/dubbo-go/v3"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
+	"dubbo.apache.org/dubbo-go/v3/metrics/probe"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 
-	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
 )
 
 // A registry that is configured in Go. Nothing connects before the instance serves or
@@ -48,6 +52,17 @@ func Example_configCenter() {
 		),
 	)
 	use(ins, err)
+}
+
+// The status of the registries, for those who may know the addresses of services.
+func Example_status() {
+	http.Handle("/etcd", etcdv3registry.StatusHandler())
+}
+
+// A process that serves something else than Dubbo's calls, and is to go on with that
+// while etcd is away, is always ready.
+func Example_alwaysReady() {
+	probe.RegisterReadiness("etcdv3", func(context.Context) error { return nil })
 }
 
 // use stands for what follows: ins.NewServer(), ins.NewClient().

@@ -3,12 +3,14 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"slices"
 	"testing"
+	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
@@ -16,6 +18,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/logtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
@@ -110,7 +113,17 @@ func (p *part) show() error {
 	if err != nil {
 		return err
 	}
-	return p.subscribes(r, u, keyIn("providers", testkit.Provider(greeter, testkit.Address(2))))
+	if err := p.subscribes(r, u, keyIn("providers", testkit.Provider(greeter, testkit.Address(2)))); err != nil {
+		return err
+	}
+	client := p.etcd.NewClient(func(c *clientv3.Config) { c.Username, c.Password = p.user, testkit.Password })
+	hub := listener.NewHub(listener.Config{Dial: func(context.Context) (*clientv3.Client, error) { return client, nil }})
+	defer hub.Close()
+	instances := hub.Open("/services/")
+	defer instances.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return instances.Ready(ctx)
 }
 
 func (p *part) provideApplication() error {

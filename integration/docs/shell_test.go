@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,7 +23,7 @@ import (
 )
 
 // recorded are commands that would take minutes, and are looked at instead of run.
-var recorded = []string{"go", "make"}
+var recorded = []string{"go", "make", "kubectl", "curl"}
 
 // Each page's commands run as they stand there, one after another, in a directory that
 // has what the repository has. etcdctl is that of an etcd of the page.
@@ -116,6 +118,11 @@ func workplace(t *testing.T) string {
 func requirePossible(t *testing.T, words []string) {
 	t.Helper()
 	switch line := strings.Join(words, " "); {
+	case words[0] == "curl":
+		_, err := url.Parse(words[len(words)-1])
+		require.NoError(t, err, line)
+	case words[0] == "kubectl":
+		requireKustomization(t, line, words[1:])
 	case words[0] == "make":
 		requireTargets(t, line, words[1:])
 	case words[1] == "run":
@@ -139,6 +146,23 @@ func requireTargets(t *testing.T, line string, words []string) {
 		}
 		assert.Regexp(t, `(?m)^`+regexp.QuoteMeta(word)+`:`, string(content), "%s: the target %s", line, word)
 	}
+}
+
+// requireKustomization has kubectl, where it is installed, put the objects of a directory
+// together.
+func requireKustomization(t *testing.T, line string, words []string) {
+	t.Helper()
+	at := slices.Index(words, "-k")
+	require.True(t, at >= 0 && at+1 < len(words), "%s: what is to be looked at?", line)
+	dir := filepath.Join(root, words[at+1])
+	require.FileExists(t, filepath.Join(dir, "kustomization.yaml"), line)
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		t.Log("there is no kubectl: the objects are not put together")
+		return
+	}
+	out, err := exec.Command("kubectl", "kustomize", dir).CombinedOutput()
+	require.NoError(t, err, "%s: %s", line, out)
+	require.Contains(t, string(out), "kind: ", line)
 }
 
 func requireDirectory(t *testing.T, line, pattern string) (dir string) {

@@ -37,6 +37,8 @@ const defaultPause = 10 * time.Millisecond
 type load struct {
 	client *greetClient
 	made   *client.ReferenceOptions // what dubbo-go has of the reference; nil: not known
+	zones  []string                 // that are tried
+	ctx    context.Context          // of the calls
 	ended  chan struct{}            // closed when it is to end
 	work   sync.WaitGroup           // the callers
 
@@ -47,7 +49,7 @@ type load struct {
 
 // call starts the load of one reference.
 func (c *child) call(s service, cli *greetClient, made *client.ReferenceOptions) {
-	l := &load{client: cli, made: made, ended: make(chan struct{})}
+	l := &load{client: cli, made: made, zones: c.Zones, ctx: c.forced(context.Background()), ended: make(chan struct{})}
 	l.reset()
 	pause := cmp.Or(c.Pause, defaultPause)
 	for range max(c.Callers, 1) {
@@ -80,7 +82,11 @@ func (l *load) one() {
 	l.mu.Lock()
 	since := l.since
 	l.mu.Unlock()
-	name, id, err := l.client.greet(context.Background())
+	var name, id string
+	err := tryZones(l.ctx, l.zones, func(ctx context.Context) (err error) {
+		name, id, err = l.client.greet(ctx)
+		return err
+	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil && l.tally.First.IsZero() {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
@@ -225,11 +226,11 @@ func (p *process) kill() {
 }
 
 // freeze stops the process without its noticing, thaw has it go on.
-func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
-func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+func (p *process) freeze() { p.signalled(etcdtest.Freeze(p.cmd.Process)) }
+func (p *process) thaw()   { p.signalled(etcdtest.Thaw(p.cmd.Process)) }
 
-func (p *process) signal(s os.Signal) {
-	if err := p.cmd.Process.Signal(s); err != nil {
+func (p *process) signalled(err error) {
+	if err != nil {
 		require.NoError(p.t, err, "%s has ended by itself with %v:\n%s", p.Name, p.cmd.ProcessState, p.tail())
 	}
 }

@@ -25,6 +25,8 @@ type spec struct {
 	Pause      time.Duration  // between two calls of one of them; 0: 10 ms
 	Home       string         // its HOME, where the cache file is; empty: one of its own
 	Timeout    time.Duration  // of its requests; 0: dubbo-go's default, 3 s
+	Zones      []string       // that a call asks for, one after the other until one answers; none: it asks for none
+	ForceZone  bool           // only who is in that zone is called
 	BuiltIn    bool           // it has dubbo-go's own registry instead of this one
 	Sample     sample         // the program that it is instead (samples_child_test.go)
 
@@ -65,6 +67,10 @@ type registrySpec struct {
 	Session          time.Duration // 0: the registry's default
 	Type             registryType
 	NoReport         bool // it is no metadata report
+	Zone             string
+	Weight           int64
+	Preferred        bool
+	ZooKeeper        bool // it is dubbo-go's registry on ZooKeeper
 }
 
 // registryType is the registry-type of dubbo-go's configuration.
@@ -84,6 +90,9 @@ func (r registrySpec) options(id string, several bool) []registry.Option {
 	opts := []registry.Option{
 		registry.WithEtcdV3(),
 		registry.WithAddress(r.Address),
+	}
+	if r.ZooKeeper {
+		opts[0] = registry.WithZookeeper()
 	}
 	if several || r.Type != byDefault {
 		opts = append(opts, registry.WithID(id))
@@ -107,6 +116,10 @@ func (r registrySpec) options(id string, several bool) []registry.Option {
 	if r.Namespace != "" {
 		opts = append(opts, registry.WithNamespace(r.Namespace))
 	}
+	if r.Preferred {
+		opts = append(opts, registry.WithPreferred())
+	}
+	opts = append(opts, registry.WithZone(r.Zone), registry.WithWeight(r.Weight))
 	if r.Session != 0 {
 		opts = append(opts, registry.WithParams(map[string]string{"session": r.Session.String()}))
 	}

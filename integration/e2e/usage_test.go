@@ -9,7 +9,6 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -34,13 +33,11 @@ func usageNow() usage {
 			triple += n
 		}
 	}
-	var used syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
 	return usage{
 		Goroutines: runtime.NumGoroutine() - triple,
 		Sockets:    max(0, sockets()-triple),
 		Heap:       memory.HeapAlloc,
-		CPU:        time.Duration(used.Utime.Nano() + used.Stime.Nano()),
+		CPU:        cpuTime(),
 	}
 }
 

@@ -29,6 +29,17 @@ var binary = sync.OnceValues(func() (string, error) {
 	return findTool(serverPackage, "ETCD_BIN")
 })
 
+// takesLogFormat reports whether the etcd server to run has the flag, which came with
+// 3.6. Others, which ETCD_BIN names, log in JSON.
+var takesLogFormat = sync.OnceValue(func() bool {
+	path, err := binary()
+	if err != nil {
+		return true // whoever starts it will say so
+	}
+	help, _ := exec.Command(path, "--help").CombinedOutput()
+	return bytes.Contains(help, []byte("--log-format"))
+})
+
 // command is binary of etcdctl.
 var command = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("ETCDCTL_BIN"); path != "" {
@@ -85,3 +96,6 @@ func moduleDir() string {
 	}
 	return ""
 }
+
+// Binary returns the path of the etcd server that is run.
+func Binary() (string, error) { return binary() }

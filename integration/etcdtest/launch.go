@@ -3,6 +3,7 @@
 package etcdtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,9 @@ func (s *Server) arguments(initialCluster string) []string {
 		"--unsafe-no-fsync",
 		"--heartbeat-interval=50",
 		"--election-timeout=500",
-		"--log-format=console",
+	}
+	if takesLogFormat() {
+		args = append(args, "--log-format=console")
 	}
 	return append(args, s.config.flags...)
 }
@@ -79,7 +82,7 @@ func (s *Server) launch() {
 // because something still held its port is launched again.
 func (s *Server) awaitHealthy() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(s.config.patience, startTimeout))
 	defer cancel()
 	for {
 		err := s.pollHealth(ctx)
@@ -112,7 +115,7 @@ func (s *Server) pollHealth(ctx context.Context) error {
 			}
 			return errors.New("etcd has ended")
 		case <-ctx.Done():
-			return fmt.Errorf("not healthy within %v: %w", startTimeout, err)
+			return fmt.Errorf("not healthy within %v: %w", cmp.Or(s.config.patience, startTimeout), err)
 		case <-ticker.C:
 		}
 	}
@@ -127,7 +130,7 @@ func (s *Server) health(ctx context.Context) error {
 // httpGet asks the listener for /health and /metrics, which has no TLS and is
 // no part of what the metrics count. It leaves no connection behind.
 func (s *Server) httpGet(ctx context.Context, path string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.config.patience, 5*time.Second))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.metrics+path, nil)
 	if err != nil {

@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"math"
+	"slices"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -84,6 +87,39 @@ func (m Metrics) Value(name string, labels map[string]string) float64 {
 // Requests returns how many RPCs of the method, such as "Txn", were begun.
 func (m Metrics) Requests(method string) int {
 	return int(m.Value(MetricRequests, map[string]string{"grpc_method": method}))
+}
+
+// Quantile returns what a share of a histogram's observations since an earlier
+// moment does not exceed, in its unit and as exactly as its buckets are; 0 if there
+// have been none.
+func (m Metrics) Quantile(name string, share float64, since Metrics) float64 {
+	now, before := m.buckets(name), since.buckets(name)
+	total := now[math.Inf(1)] - before[math.Inf(1)]
+	if total <= 0 {
+		return 0
+	}
+	for _, bound := range slices.Sorted(maps.Keys(now)) {
+		if now[bound]-before[bound] >= share*total {
+			return bound
+		}
+	}
+	return math.Inf(1)
+}
+
+// buckets returns how many observations of a histogram are at most so large, in
+// all series of the name.
+func (m Metrics) buckets(name string) map[float64]float64 {
+	all := map[float64]float64{}
+	for _, series := range m.families[name].GetMetric() {
+		histogram := series.GetHistogram()
+		for _, bucket := range histogram.GetBucket() {
+			if bound := bucket.GetUpperBound(); !math.IsInf(bound, 1) {
+				all[bound] += float64(bucket.GetCumulativeCount())
+			}
+		}
+		all[math.Inf(1)] += float64(histogram.GetSampleCount())
+	}
+	return all
 }
 
 func hasLabels(series *dto.Metric, labels map[string]string) bool {

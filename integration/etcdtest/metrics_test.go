@@ -79,3 +79,19 @@ func TestMetricsCountWatchesAndTheirStreams(t *testing.T) {
 	require.NoError(t, one.Close())
 	requireWatches(1, 1)
 }
+
+func TestQuantileOfAHistogram(t *testing.T) {
+	t.Parallel()
+	s := Start(t, WithFlags("--unsafe-no-fsync=false"))
+	before := s.Metrics()
+	const histogram = "etcd_disk_wal_fsync_duration_seconds"
+	require.Zero(t, before.Quantile(histogram, 0.5, before))
+	for range 20 {
+		put(t, s.Client(), "key", "value")
+	}
+	after := s.Metrics()
+	half, all := after.Quantile(histogram, 0.5, before), after.Quantile(histogram, 1, before)
+	require.Positive(t, half)
+	require.GreaterOrEqual(t, all, half)
+	require.Zero(t, after.Quantile("no_such_metric", 0.5, before))
+}

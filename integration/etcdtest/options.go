@@ -2,6 +2,8 @@
 
 package etcdtest
 
+import "time"
+
 // Option changes how a server is run.
 type Option func(*config)
 
@@ -9,6 +11,7 @@ type config struct {
 	ca         *CA      // nil for a server without TLS
 	everywhere bool     // for clients, it listens on every address
 	flags      []string // after the package's own, which they override
+	patience   time.Duration
 }
 
 func newConfig(opts []Option) config {
@@ -24,6 +27,12 @@ func newConfig(opts []Option) config {
 // overridden; its addresses and its data directory must be left alone.
 func WithFlags(flags ...string) Option {
 	return func(cfg *config) { cfg.flags = append(cfg.flags, flags...) }
+}
+
+// WithPatience has a server that starts, or is asked for its metrics, take as long as
+// that before the test fails: its machine is to be loaded until something gives way.
+func WithPatience(d time.Duration) Option {
+	return func(cfg *config) { cfg.patience = d }
 }
 
 // WithEveryAddress has the server listen for clients at its port on every

@@ -3,7 +3,6 @@
 package etcdtest
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -11,8 +10,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
+
+	"github.com/gofrs/flock"
 )
 
 // Ports are taken from below the range that Linux (32768 and up) and macOS
@@ -41,14 +41,15 @@ func reserveAddr(t testing.TB) string {
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		lock, err := lockFile(filepath.Join(dir, strconv.Itoa(port)))
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			continue
-		}
-		if err != nil {
+		// A process that dies leaves no lock behind, only the file.
+		lock := flock.New(filepath.Join(dir, strconv.Itoa(port)), flock.SetPermissions(0o600))
+		locked, err := lock.TryLock()
+		switch {
+		case err != nil:
 			t.Fatalf("reserve a port: %v", err)
-		}
-		if !free(addr) {
+		case !locked:
+			continue
+		case !free(addr):
 			_ = lock.Close()
 			continue
 		}
@@ -72,20 +73,6 @@ func Loopback(hostPort string, i int) string {
 func everywhere(hostPort string) string {
 	_, port, _ := net.SplitHostPort(hostPort)
 	return net.JoinHostPort("0.0.0.0", port)
-}
-
-// lockFile locks the file for as long as it stays open; a process that dies
-// leaves no lock behind.
-func lockFile(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return file, nil
 }
 
 func free(addr string) bool {

@@ -86,19 +86,20 @@ func (p *process) kill() {
 
 // pause returns when no thread of the process runs any more.
 func (p *process) pause() error {
-	if err := p.signal(syscall.SIGSTOP); err != nil {
+	if err := sent("SIGSTOP", Freeze(p.cmd.Process)); err != nil {
 		return err
 	}
 	return waitStopped(p.cmd.Process.Pid)
 }
 
-func (p *process) resume() error { return p.signal(syscall.SIGCONT) }
+func (p *process) resume() error { return sent("SIGCONT", Thaw(p.cmd.Process)) }
 
 // signal does nothing to a process that has ended already.
-func (p *process) signal(sig os.Signal) error {
-	err := p.cmd.Process.Signal(sig)
+func (p *process) signal(sig os.Signal) error { return sent(sig.String(), p.cmd.Process.Signal(sig)) }
+
+func sent(signal string, err error) error {
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("send %v to etcd: %w", sig, err)
+		return fmt.Errorf("send %s to etcd: %w", signal, err)
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build unix && !linux
+//go:build !linux
 
 package etcdtest
 
@@ -9,5 +9,5 @@ import "syscall"
 // sysProcAttr asks for nothing: only Linux can tie a child's life to its parent's.
 func sysProcAttr() *syscall.SysProcAttr { return nil }
 
-// waitStopped trusts SIGSTOP to have its effect before a test's next request.
+// waitStopped trusts Freeze to have its effect before a test's next request.
 func waitStopped(int) error { return nil }

@@ -4,8 +4,12 @@ package registry_test
 
 import (
 	"fmt"
+	"runtime"
+	"slices"
 	"testing"
+	"time"
 
+	"dubbo.apache.org/dubbo-go/v3/common"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -57,4 +61,65 @@ func BenchmarkFootprint(b *testing.B) {
 		r.Destroy()
 		b.StartTimer()
 	}
+}
+
+// What waits for something to happen takes next to no goroutines: of each watch
+// there is the one of etcd's client.
+func TestASubscriptionTakesNoGoroutineWhileNothingHappens(t *testing.T) {
+	const (
+		subscriptions = 1000
+		patience      = 3 * time.Minute // 2,000 prefixes are listed at once
+	)
+	etcd := etcdtest.Start(t)
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "registry.timeout", "60s", "file-cache", "false")
+	require.NoError(t, r.Subscribe(testkit.Consumer("org.a.First"), &testkit.Listener{})) // with the connection
+	more := func(subscribe func(i int) *common.URL) (listeners []*testkit.Listener, goroutines func() int, end func()) {
+		before := runtime.NumGoroutine()
+		for i := range subscriptions {
+			listeners = append(listeners, &testkit.Listener{})
+			require.NoError(t, r.Subscribe(subscribe(i), listeners[i]))
+		}
+		return listeners, func() int { return runtime.NumGoroutine() - before }, func() {
+			for i, l := range listeners {
+				require.NoError(t, r.UnSubscribe(subscribe(i), l))
+			}
+		}
+	}
+	settles := func(goroutines func() int, most int) {
+		t.Helper()
+		testkit.Await(t, patience, func() bool { return goroutines() <= most })
+	}
+	heard := func(l *testkit.Listener, addresses ...string) {
+		t.Helper()
+		testkit.Await(t, patience, func() bool { return slices.Equal(l.Addresses(), addresses) })
+	}
+	put := func(service, address string) {
+		require.NoError(t, r.Register(testkit.Provider(service, address)))
+	}
+	service := func(i int) string { return fmt.Sprintf("org.a.Service%04d", i) }
+
+	listeners, goroutines, end := more(func(i int) *common.URL {
+		return testkit.Consumer(service(i), "category", "providers,configurators") // as a reference's
+	})
+	watches := 2 * subscriptions
+	testkit.Await(t, patience, func() bool { return etcd.Metrics().Value(etcdtest.MetricWatchers, nil) >= float64(watches) })
+	settles(goroutines, watches+watches/20)
+	for i := 0; i < subscriptions; i += 100 {
+		put(service(i), "10.0.0.1:20000")
+		heard(listeners[i], "10.0.0.1:20000")
+	}
+	settles(goroutines, watches+watches/20)
+	put(service(0), "10.0.0.2:20000")
+	heard(listeners[0], "10.0.0.1:20000", "10.0.0.2:20000")
+	end()
+	settles(goroutines, 20)
+
+	listeners, goroutines, end = more(func(int) *common.URL { return testkit.Consumer("org.a.Only") })
+	settles(goroutines, 20)
+	put("org.a.Only", "10.0.0.1:20000")
+	for _, l := range listeners {
+		heard(l, "10.0.0.1:20000")
+	}
+	settles(goroutines, 20)
+	end()
 }

@@ -209,7 +209,9 @@ func TestAConsumerLosesItsProvidersWhileOverridesStay(t *testing.T) {
 	testkit.Put(t, etcd.Client(), rule, "")
 	d := follow(t, r, "timeout", "3s")
 	requireOffered(t, d, "timeout", map[string]string{"1": "5ms", "2": "5ms"})
-	testkit.DeleteAll(t, etcd.Client(), providersOfA)
+	for _, u := range urls {
+		require.NoError(t, r.UnRegister(u))
+	}
 	requireInvokers(t, d)
 	testkit.Put(t, etcd.Client(), entry("configurators", anOverride("retries=5")), "") // a list of nothing but rules
 	require.True(t, testkit.Eventually(func() bool { return len(testkit.Invokers(d)) == 0 }))

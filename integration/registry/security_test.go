@@ -7,6 +7,9 @@ import (
 	"os"
 	"testing"
 
+	"dubbo.apache.org/dubbo-go/v3/common"
+	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/global"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -99,6 +102,33 @@ func TestWhatEtcdRefusesIsAnErrorAtOnceAndHarmsNothingElse(t *testing.T) {
 	l := &testkit.Listener{}
 	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
 	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
+}
+
+// dubbo-go panics over the error of one of several registries.
+func TestReferenceThatHasOtherRegistriesGoesOnWithoutTheOneThatRefuses(t *testing.T) {
+	t.Parallel()
+	etcd, root := startWithAuth(t)
+	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password)...)
+	of := func(u *common.URL, registries ...string) *common.URL {
+		all := map[string]*global.RegistryConfig{}
+		for _, name := range registries {
+			all[name] = global.DefaultRegistryConfig()
+		}
+		u.SetAttribute(constant.RegistriesConfigKey, all)
+		return u
+	}
+	l := &testkit.Listener{}
+	for name, u := range map[string]*common.URL{
+		"one":     of(testkit.Consumer("org.z.Forbidden"), "east"),
+		"checked": of(testkit.Consumer("org.z.Forbidden", constant.CheckKey, "true"), "east", "west"),
+	} {
+		require.ErrorContains(t, r.LoadSubscribeInstances(u, l), "permission denied", name)
+	}
+	testkit.Subscribe(t, r, of(testkit.Consumer("org.z.Forbidden"), "east", "west"), l)
+
+	testkit.GrantPrefix(t, root, "shop", "/dubbo/org.z.Forbidden")
+	require.NoError(t, r.Register(testkit.Provider("org.z.Forbidden", "10.0.0.1:20000")))
+	l.RequireAddressesWithin(t, testkit.LongPatience, "10.0.0.1:20000") // it is tried at most half a minute later
 }
 
 // A user is taken away and given back, and meanwhile the lease ends: nothing tells

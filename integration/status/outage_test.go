@@ -127,18 +127,41 @@ func TestAnEtcdThatIsAwayComesAndGoesIsSeen(t *testing.T) {
 	s.awaitMetric(connected, is(0))
 	s.awaitMetric(mirrorsStale, atLeast(1))
 
-	c = s.awaitReasons("3 of 3 key(s) are not registered") // when the lease has run out
-	assert.Nil(t, c.Lease)
-	assert.EqualValues(t, 1, c.Resyncs["lease_lost"])
+	c = s.awaitReasons("3 of 3 key(s) are not registered: lease") // which may have run out
+	require.NotNil(t, c.Lease)
+	assert.True(t, c.Lease.Unsure)
+	assert.Zero(t, c.Lease.RemainingSeconds)
+	lease := c.Lease.ID
 	s.awaitMetric(ready, is(0))
+	s.awaitMetric(keysInEtcd, is(0))
 	s.awaitMetric(leaseRemaining, is(0))
-	s.awaitMetric(resyncs, is(1), "reason", "lease_lost")
 	c = s.await("etcd owes an answer", func(c etcdv3registry.ClusterStatus) bool { return !c.Connection.SilentSince.IsZero() })
 	assert.True(t, c.Connection.SilentSince.After(began))
 
 	etcd.Start()
 	requireWell(t, s)
-	assert.Zero(t, s.status().Connection.SilentSince)
+	c = s.status()
+	assert.Zero(t, c.Connection.SilentSince)
+	assert.Equal(t, lease, c.Lease.ID, "etcd was away as well")
+	assert.False(t, c.Lease.Unsure)
+}
+
+// It is cut off from an etcd that goes on.
+func TestALeaseThatRunsOutIsSeen(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	proxy := etcdtest.NewProxy(t, etcd.Endpoint())
+	r := testkit.NewRegistry(t, proxy.Addr(), "file-cache", "false", "registry.timeout", "1s", "session", "3s")
+	require.NoError(t, r.Register(provider(0)))
+	s := seen{t, proxy.Addr()}
+	before := s.await("ready", isReady)
+	proxy.Cut()
+	s.await("unsure", func(c etcdv3registry.ClusterStatus) bool { return !c.Ready && c.Lease != nil && c.Lease.Unsure })
+	testkit.Await(t, testkit.LongPatience, func() bool { return len(testkit.Leases(t, etcd.Client())) == 0 })
+	proxy.Restore()
+	after := s.await("ready, under another lease", func(c etcdv3registry.ClusterStatus) bool { return c.Ready && c.Lease.ID != before.Lease.ID })
+	assert.EqualValues(t, 1, after.Resyncs["lease_lost"])
+	s.awaitMetric(resyncs, is(1), "reason", "lease_lost")
 }
 
 func TestALeaseThatIsRevokedIsSeen(t *testing.T) {

@@ -129,7 +129,13 @@ func newCluster(cfg Config) *Cluster {
 // back is called when etcd seems to answer again.
 func (c *Cluster) back() {
 	c.Desired.Resync()
+	c.retry()
+}
+
+// retry has what waits for etcd tried at once.
+func (c *Cluster) retry() {
 	c.Desired.Retry()
+	c.Watches.Retry()
 }
 
 // connected is called when there is a connection, again if it is another one.
@@ -137,7 +143,7 @@ func (c *Cluster) connected(again bool) {
 	if again {
 		c.Desired.Resync()
 	}
-	c.Desired.Retry()
+	c.retry()
 }
 
 // openWatches opens a stream of watches for what is desired.

@@ -107,6 +107,9 @@ func (s Status) unregistered() string {
 			return r.Reason
 		}
 	}
+	if l := s.Desired.Lease; l.Unsure {
+		return fmt.Sprintf("lease %x was not renewed for its %v: it is not known whether etcd still has it", l.ID, l.TTL)
+	}
 	missing := "some"
 	if len(s.Desired.Missing) > 0 {
 		missing = s.Desired.Missing[0]

@@ -5,6 +5,7 @@ package delivery
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -15,14 +16,21 @@ import (
 // Feed is where a Worker hears that something has changed: what a listener.Feed
 // says of its methods holds.
 type Feed interface {
-	Changed() <-chan struct{}
+	OnChange(f func())
 	Context() context.Context
-	Go(f func())
+	Hold() (release func(), ok bool)
 	Close()
 }
 
+// What a Worker does in the background.
+const (
+	update Due = 1 << iota
+	cached
+	again
+)
+
 // Reader is what a Worker has done. Its functions are called one at a time, in
-// the Worker's goroutine or in that of a caller, and inside a delivery: they may
+// a goroutine of the Worker's or in that of a caller, and inside a delivery: they may
 // close anything. A panic is that of a listener.
 type Reader struct {
 	// Name says in the log what the listener is told of.
@@ -44,56 +52,67 @@ type Worker struct {
 	feed   Feed
 	reader Reader
 	start  sync.Once
-	again  chan struct{} // a value has everything told again
+	runner *Runner
 
-	attended Attended // the feed, if it wants to know; else nil
-	progress progress
+	delivered atomic.Bool // something, once
+	attended  Attended    // the feed, if it wants to know; else nil
+	progress  progress
 
-	serial    Serial          // its calls guard what follows
-	delivered bool            // something, once
-	schedule  backoff.BackOff // while the listener lacks something
-	retry     *time.Timer     // likewise
+	serial   Serial          // its calls guard what follows
+	schedule backoff.BackOff // while the listener lacks something
+	retry    *time.Timer     // likewise
 }
 
 // NewWorker returns a worker, to which the feed belongs from now on. It tells
 // nothing by itself before Start.
 func NewWorker(feed Feed, r Reader) *Worker {
-	return (&Worker{feed: feed, reader: r, again: make(chan struct{}, 1)}).attend()
+	w := (&Worker{feed: feed, reader: r}).attend()
+	w.runner = NewRunner(w.run)
+	feed.OnChange(func() { w.runner.Add(update) })
+	return w
 }
 
-// Start has the worker tell, in a goroutine of the feed's, until Close. If nothing
-// has been told after patience, what the cache has is. Further calls do nothing.
+// Start has the worker tell, in the background, until Close. If nothing has been
+// told after patience, what the cache has is. Further calls do nothing.
 func (w *Worker) Start(patience time.Duration) {
-	w.start.Do(func() { w.feed.Go(func() { w.run(patience) }) })
+	w.start.Do(func() {
+		release, ok := w.feed.Hold()
+		if !ok {
+			return
+		}
+		over := release
+		if w.reader.Cached != nil && !w.delivered.Load() {
+			impatient := time.AfterFunc(patience, func() { w.runner.Add(cached) })
+			over = func() {
+				impatient.Stop()
+				release()
+			}
+		}
+		w.runner.Start(over)
+		context.AfterFunc(w.feed.Context(), w.runner.End)
+	})
 }
 
-func (w *Worker) run(patience time.Duration) {
-	var impatient <-chan time.Time
-	if w.reader.Cached != nil {
-		impatient = time.After(patience)
-	}
-	for {
-		select {
-		case <-w.feed.Context().Done():
-			return
-		case <-w.feed.Changed():
-			w.Update()
-		case <-impatient:
-			w.Cached()
-		case <-w.again:
-			w.do("all of it", func() {
-				if w.delivered && w.reader.Again != nil {
-					w.reader.Again()
-				}
-			})
-		}
+func (w *Worker) run(what Due) {
+	switch what {
+	case update:
+		w.Update()
+	case cached:
+		w.Cached()
+	case again:
+		w.do("all of it", func() {
+			if w.delivered.Load() && w.reader.Again != nil {
+				w.reader.Again()
+			}
+		})
 	}
 }
 
 // Update tells what has changed, before it returns.
 func (w *Worker) Update() {
 	w.do("a change", func() {
-		defer func() { w.delivered = true }() // should it panic, too
+		defer w.delivered.Store(true) // should it panic, too
+		w.runner.Drop(update)         // what has changed until now is told
 		w.reader.Update()
 		w.taken()
 	})
@@ -103,9 +122,9 @@ func (w *Worker) Update() {
 // it returns. It reports whether it has told something.
 func (w *Worker) Cached() (something bool) {
 	w.do("what is cached", func() {
-		if !w.delivered {
+		if !w.delivered.Load() {
 			something = w.reader.Cached()
-			w.delivered = something
+			w.delivered.Store(something)
 		}
 	})
 	return something
@@ -113,7 +132,7 @@ func (w *Worker) Cached() (something bool) {
 
 // Again has everything told once more, in the background, if something was told
 // already.
-func (w *Worker) Again() { Signal(w.again) }
+func (w *Worker) Again() { w.runner.Add(again) }
 
 func (w *Worker) do(what string, f func()) {
 	w.serial.Do(w.reader.Name, what, func() {
@@ -143,7 +162,7 @@ func (w *Worker) Lacks(something bool) {
 }
 
 // Delivered reports whether there was something before the call that is under way.
-func (w *Worker) Delivered() bool { return w.delivered }
+func (w *Worker) Delivered() bool { return w.delivered.Load() }
 
 // Closed reports whether Close was called: a Reader that tells several things
 // leaves out the rest.
@@ -153,6 +172,7 @@ func (w *Worker) Closed() bool { return w.serial.Closed() }
 // more. It waits for a call that is under way, unless it is called from inside
 // one, of this worker or another. It may be called more than once.
 func (w *Worker) Close() {
+	w.runner.End()
 	w.feed.Close()
 	w.serial.Close()
 }

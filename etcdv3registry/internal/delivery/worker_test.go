@@ -19,12 +19,12 @@ import (
 type source struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
-	changed chan struct{}
+	change  func()
 	running sync.WaitGroup
 }
 
 func newSource(t *testing.T) *source {
-	s := &source{changed: make(chan struct{}, 1)}
+	s := &source{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	t.Cleanup(func() {
 		s.cancel()
@@ -33,19 +33,19 @@ func newSource(t *testing.T) *source {
 	return s
 }
 
-func (s *source) Changed() <-chan struct{} { return s.changed }
+func (s *source) OnChange(f func()) { s.change = f }
 
 func (s *source) Context() context.Context { return s.ctx }
 
-func (s *source) Go(f func()) {
-	if s.ctx.Err() == nil {
-		s.running.Go(f)
+func (s *source) Hold() (release func(), ok bool) {
+	if s.ctx.Err() != nil {
+		return nil, false
 	}
+	s.running.Add(1)
+	return s.running.Done, true
 }
 
 func (s *source) Close() { s.cancel() }
-
-func (s *source) change() { Signal(s.changed) }
 
 // reading is a reader that notes what it has been asked to do.
 type reading struct {

@@ -58,6 +58,7 @@ func (r *Reconciler) doubtLease() {
 	w := &r.writer
 	w.endLease()
 	w.keepAlive, w.unsure = nil, true
+	r.record.doubted()
 }
 
 // verifyLease finds out whether etcd still has a lease of which that is in doubt,
@@ -84,6 +85,7 @@ func (r *Reconciler) verifyLease() error {
 	if w.lease == clientv3.NoLease {
 		return nil
 	}
+	r.record.alive()
 	return r.keepAlive(client, w.lease)
 }
 

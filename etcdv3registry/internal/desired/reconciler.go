@@ -55,6 +55,9 @@ type Key struct {
 	Fresh time.Duration
 }
 
+// leased reports whether the key goes with the lease.
+func (k Key) leased() bool { return !k.Persistent && k.Merge == nil }
+
 // id tells apart what is desired. Of one key of etcd several parts may be.
 func (k Key) id() string {
 	if k.Merge == nil {

@@ -18,9 +18,10 @@ import (
 type Status struct {
 	Lease  Lease
 	Wanted int // keys
-	InEtcd int // of those: etcd has confirmed what is desired
-	// Unregistered is how many of them are lacking: those that are not in etcd, but
-	// for optional ones that etcd refuses.
+	// InEtcd is how many of them etcd has confirmed, under a lease of which that is sure
+	// that it has it.
+	InEtcd int
+	// Unregistered is how many of the others are needed: they are not optional.
 	Unregistered int
 	// Pending is how many keys, wanted or not any more, differ from what is desired,
 	// and are tried again.
@@ -41,6 +42,9 @@ type Lease struct {
 	TTL       time.Duration
 	Remaining time.Duration // since it was renewed last, as far as this process knows; at least 0
 	Granted   time.Time
+	// Unsure says that it was not renewed in time: etcd may have it, if it was away as
+	// well, or not.
+	Unsure bool
 }
 
 // Refused is a key that etcd refuses.
@@ -80,7 +84,14 @@ func (r *record) granted(id clientv3.LeaseID, seconds int64) {
 func (r *record) alive() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.renewed = time.Now()
+	r.renewed, r.lease.Unsure = time.Now(), false
+}
+
+// doubted notes that the lease was not kept for its TTL.
+func (r *record) doubted() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lease.Unsure = true
 }
 
 // ended notes that there is no lease any more.
@@ -141,6 +152,7 @@ func (r *Reconciler) Status() Status {
 func (s *Status) addLocked(e *entry) {
 	s.Wanted++
 	switch {
+	case e.synced && s.Lease.Unsure && !e.key.Persistent && e.key.Merge == nil: // it may be there
 	case e.synced:
 		s.InEtcd++
 		return
@@ -153,7 +165,7 @@ func (s *Status) addLocked(e *entry) {
 	default:
 		s.Missing = append(s.Missing, layout.Show(e.key.Name))
 	}
-	if !e.refused || !e.key.Optional {
+	if !e.key.Optional {
 		s.Unregistered++
 	}
 }

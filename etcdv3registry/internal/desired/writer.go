@@ -105,6 +105,8 @@ func (r *Reconciler) run() {
 		}
 		if err == nil {
 			err = r.flush()
+		} else {
+			r.note(err)
 		}
 		switch {
 		case r.ctx.Err() != nil:
@@ -251,6 +253,14 @@ func (r *Reconciler) flush() error {
 		}
 		return nil
 	}
+}
+
+// note notes that etcd is away, as it has not answered a question.
+func (r *Reconciler) note(err error) {
+	r.mu.Lock()
+	r.trouble = err
+	r.mu.Unlock()
+	r.setAway(err)
 }
 
 // setAway notes whether etcd takes changes, tells those who wait when it does

@@ -81,7 +81,7 @@ func (c *cache) urls(service string, saved []string) []string {
 // of from etcd, or that one is about which has not.
 func unheard(saved []string, lists map[*cachedList]func() []string) []string {
 	return slices.DeleteFunc(saved, func(u string) bool {
-		category, _, _ := strings.Cut(cachedSegment(u), "/")
+		category := cachedCategory(u)
 		heard := false
 		for l, keys := range lists {
 			if !l.covers(category) {
@@ -182,8 +182,25 @@ func cachedURL(root, key string) string {
 }
 
 // isSavedAs reports whether a URL in the file is read as one of a category.
-func isSavedAs(category, cached string) bool {
-	return strings.HasPrefix(cachedSegment(cached), category+"/")
+func isSavedAs(category, cached string) bool { return cachedCategory(cached) == category }
+
+// cachedCategory is the category of a URL in the file.
+func cachedCategory(cached string) string {
+	of := cached // it was left as it was
+	if address, query, _ := strings.Cut(cached, "?"); strings.Contains(address, "://") {
+		of = categoryIn(query)
+	}
+	category, _, _ := strings.Cut(of, "/")
+	return category
+}
+
+// categoryIn is what the parameters of a URL in the file say, or else providers.
+func categoryIn(query string) string {
+	if !strings.Contains(query, constant.CategoryKey) && !strings.Contains(query, "%") {
+		return layout.Providers // most do not say it: they need not be read
+	}
+	params, _ := url.ParseQuery(query)
+	return cmp.Or(params.Get(constant.CategoryKey), layout.Providers)
 }
 
 // cachedSegment is cachedURL's inverse: the category and the last segment of
@@ -193,6 +210,5 @@ func cachedSegment(cached string) string {
 	if !strings.Contains(address, "://") {
 		return cached // it was left as it was
 	}
-	params, _ := url.ParseQuery(query)
-	return cmp.Or(params.Get(constant.CategoryKey), layout.Providers) + "/" + layout.Encode(cached)
+	return categoryIn(query) + "/" + layout.Encode(cached)
 }

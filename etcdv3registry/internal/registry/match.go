@@ -112,6 +112,9 @@ func (q query) view(root string) listener.View {
 			if len(encoded) > sane.MaxURL {
 				return nil, sane.ErrTooLarge
 			}
+			if category == layout.Providers && !q.mayMatch(encoded) {
+				return nil, nil
+			}
 			u, err := layout.Parse(category, encoded)
 			if err != nil || !q.matches(u, category) {
 				return nil, err
@@ -165,11 +168,8 @@ func (q query) matches(u *common.URL, category string) bool {
 	if category == layout.Providers && len(q.protocols) > 0 && !slices.Contains(q.protocols, u.Protocol) {
 		return false
 	}
-	group := u.GetParam(constant.GroupKey, "")
-	classifier := u.GetParam(constant.ClassifierKey, constant.AnyValue)
-	return (slices.Contains(q.group, constant.AnyValue) || slices.Contains(q.group, group)) &&
-		(q.version == constant.AnyValue || q.version == u.GetParam(constant.VersionKey, "")) &&
-		(q.classifier == constant.AnyValue || q.classifier == classifier)
+	return q.matchesGroup(u.GetParam(constant.GroupKey, "")) && matchesOne(q.version, u.GetParam(constant.VersionKey, "")) &&
+		matchesOne(q.classifier, u.GetParam(constant.ClassifierKey, constant.AnyValue))
 }
 
 // wantsCategory is UrlUtils.isMatchCategory: a list, * for all, or exclusions

@@ -11,6 +11,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
+	"dubbo.apache.org/dubbo-go/v3/global"
 	"dubbo.apache.org/dubbo-go/v3/metrics"
 	metricsRegistry "dubbo.apache.org/dubbo-go/v3/metrics/registry"
 	framework "dubbo.apache.org/dubbo-go/v3/registry"
@@ -52,7 +53,9 @@ func (s subscribed) close() {
 // the local cache file has, or logs a warning if that has nothing, and returns
 // nil; what etcd has is delivered after Subscribe, when etcd is back.
 // With check=true in the registry's params, or in those of the reference, that
-// is an error; what etcd refuses (permission, credentials) always is.
+// is an error; what etcd refuses (permission, credentials) is one without, too, but
+// for a process that has other registries: the framework would panic over it, and
+// their providers can be called.
 func (r *Registry) LoadSubscribeInstances(u *common.URL, l framework.NotifyListener) error {
 	if u == nil {
 		return errNoURL
@@ -73,12 +76,24 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l framework.NotifyListe
 		logger.Warnf("[etcdv3] there are no providers of %s yet: etcd at %v has not answered, the list follows when it does: %v",
 			u.ServiceKey(), r.user.Cluster.Endpoints, err)
 		return nil
+	case !r.checks(u) && hasOtherRegistries(u):
+		logger.Errorf("[etcdv3] etcd at %v refuses to say who provides %s, the providers of the other registries are called: %v",
+			r.user.Cluster.Endpoints, u.ServiceKey(), err)
+		return nil
 	default:
 		if isNew { // the caller, told no, will not unsubscribe
 			_ = r.UnSubscribe(u, l)
 		}
 		return fmt.Errorf("etcdv3 registry: load %s from etcd at %v: %w", u.ServiceKey(), r.user.Cluster.Endpoints, err)
 	}
+}
+
+// hasOtherRegistries says whether more than one registry is configured where the
+// reference comes from.
+func hasOtherRegistries(u *common.URL) bool {
+	configured, _ := u.GetAttribute(constant.RegistriesConfigKey)
+	registries, _ := configured.(map[string]*global.RegistryConfig)
+	return len(registries) > 1
 }
 
 // Subscribe tells the listener what the URL asks for, and every change of it,

@@ -10,4 +10,10 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/suite"
 )
 
-func BenchmarkRegistry(b *testing.B) { suite.Run(b) }
+var contender = suite.Linked("etcdv3", suite.Contender{Start: suite.Etcd})
+
+func TestMain(m *testing.M) { suite.Main(m) }
+
+func BenchmarkInterfaceLevel(b *testing.B) { suite.InterfaceLevel(b, contender) }
+
+func BenchmarkApplicationLevel(b *testing.B) { suite.ApplicationLevel(b, contender) }

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package garbage
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/registry"
+	"github.com/dubbogo/gost/log/logger"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/keys"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
+)
+
+func TestMain(m *testing.M) {
+	logger.SetLoggerLevel("error")
+	etcdtest.Main(m)
+}
+
+var usual = keys.Layout{Root: "/dubbo", Services: "/services", Config: "/dubbo/config"}
+
+// told keeps what becomes of pieces, as "outcome key".
+type told struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *told) tell(o Outcome, p *Piece, _ string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(o)+" "+p.Key)
+}
+
+func (l *told) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.lines...)
+}
+
+func collect(t *testing.T, client *clientv3.Client, o Options) (lines []string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var l told
+	o.Tell = l.tell
+	err = Collect(ctx, client, usual, o)
+	return l.all(), err
+}
+
+func instance(application, address, revision string) (key, value string) {
+	return "/services/" + application + "/" + address + ":20000", fmt.Sprintf(
+		`{"serviceName":%q,"host":%q,"port":20000,"metadata":{"dubbo.metadata.revision":%q}}`, application, address, revision)
+}
+
+func metadata(application, revision string) (key, value string) {
+	return "/dubbo/" + application + "/" + revision, fmt.Sprintf(`{"app":%q,"revision":%q,"services":{}}`, application, revision)
+}
+
+// scene is of what is alive, and what is left over, which is returned.
+func scene(t *testing.T, client *clientv3.Client) (garbage []string) {
+	t.Helper()
+	put := func(key, value string) string {
+		testkit.Put(t, client, key, value)
+		return key
+	}
+	put(instance("shop", "10.0.0.1", "r2"))
+	put(metadata("shop", "r2"))
+	put("/dubbo/mapping/a.Alive", "shop")
+	put("/dubbo/mapping/a.Interface", "interface-only")
+	put("/dubbo/a.Interface/providers/"+url.QueryEscape("tri://10.0.0.9:1/a.Interface?application=interface-only"), "")
+	put("/dubbo/a.Interface", "")
+	put("/dubbo/config/dubbo/gone.tag-router", "tags: []")
+	put("/dubbo/other/thing", `{"whatever":1}`) // somebody else's
+	put("/dubbo/metadata/a.B/1.0/provider/x", "{}")
+	return []string{
+		put("/dubbo/a.Empty", ""),
+		put(metadata("gone", "r9")),
+		put("/dubbo/mapping/a.Both", "shop,gone"),
+		put("/dubbo/mapping/a.Gone", "gone"),
+		put(metadata("shop", "r1")),
+	}
+}
+
+func TestADryRunShowsWhatIsLeftOverAndDeletesNothing(t *testing.T) {
+	t.Parallel()
+	client := etcdtest.Start(t).Client()
+	garbage := scene(t, client)
+	before := testkit.Values(t, client, "/")
+	lines, err := collect(t, client, Options{})
+	require.NoError(t, err)
+	var want []string
+	for _, key := range garbage {
+		want = append(want, "found "+key)
+	}
+	require.ElementsMatch(t, want, lines)
+	require.Equal(t, before, testkit.Values(t, client, "/"))
+}
+
+func TestOnlyWhatIsLeftOverIsDeleted(t *testing.T) {
+	t.Parallel()
+	client := etcdtest.Start(t).Client()
+	garbage := scene(t, client)
+	want := testkit.Values(t, client, "/")
+	for _, key := range garbage {
+		delete(want, key)
+	}
+	want["/dubbo/mapping/a.Both"] = "shop"
+	lines, err := collect(t, client, Options{Delete: true})
+	require.NoError(t, err)
+	require.Len(t, lines, len(garbage))
+	require.Equal(t, want, testkit.Values(t, client, "/"))
+
+	lines, err = collect(t, client, Options{Delete: true})
+	require.NoError(t, err)
+	require.Empty(t, lines, "there is nothing left")
+}
+
+func TestWhatComesAliveBeforeItIsDeletedIsKept(t *testing.T) {
+	t.Parallel()
+	client := etcdtest.Start(t).Client()
+	scene(t, client)
+	var once sync.Once
+	var before map[string]string
+	lines, err := collect(t, client, Options{Delete: true, beforeDelete: func() {
+		once.Do(func() { // all of it is needed, in the last moment
+			key, value := instance("gone", "10.0.0.2", "r9")
+			testkit.Put(t, client, key, value)
+			key, value = instance("shop", "10.0.0.3", "r1")
+			testkit.Put(t, client, key, value)
+			testkit.Put(t, client, "/dubbo/a.Empty/consumers/"+url.QueryEscape("consumer://10.0.0.4/a.Empty"), "")
+			before = testkit.Values(t, client, "/")
+		})
+	}})
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{
+		"kept /dubbo/a.Empty", "kept /dubbo/gone/r9", "kept /dubbo/mapping/a.Both", "kept /dubbo/mapping/a.Gone", "kept /dubbo/shop/r1",
+	}, lines)
+	require.Equal(t, before, testkit.Values(t, client, "/"))
+}
+
+// A process reads the mapping, finds its name in it, and registers its instance a moment
+// after the name has been deleted. It is one of this registry; another one, of which the
+// process never looks again, is stood in for by a bare key.
+func TestAProcessThatStartsMeanwhileIsFound(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	client := etcd.Client()
+	key, value := instance("other", "10.0.0.1", "r1")
+	testkit.Put(t, client, key, value)
+	testkit.Put(t, client, "/dubbo/mapping/a.Shop", "shop")
+	testkit.Put(t, client, "/dubbo/mapping/a.Java", "java")
+	report, discovery := testkit.NewReport(t, etcd.Endpoint()), testkit.NewDiscovery(t, etcd.Endpoint())
+
+	var read sync.Once
+	var l told
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	collecting, done := context.WithCancel(ctx)
+	ended := make(chan error)
+	go func() {
+		ended <- Collect(collecting, client, usual, Options{
+			Delete: true, Grace: time.Hour, Tell: l.tell,
+			beforeDelete: func() {
+				read.Do(func() {
+					if err := report.RegisterServiceAppMapping("a.Shop", "mapping", "shop"); err != nil {
+						t.Error(err)
+					}
+				})
+			},
+		})
+	}()
+	testkit.Await(t, time.Minute, func() bool { return len(l.all()) == 2 }, "not both are deleted")
+	require.ElementsMatch(t, []string{"deleted /dubbo/mapping/a.Java", "deleted /dubbo/mapping/a.Shop"}, l.all())
+	require.NoError(t, discovery.Register(&registry.DefaultServiceInstance{ServiceName: "shop", Host: "10.0.0.2", Port: 20000, Enable: true, Healthy: true}))
+	key, value = instance("java", "10.0.0.3", "r1")
+	testkit.Put(t, client, key, value)
+
+	testkit.Await(t, time.Minute, func() bool { return len(l.all()) == 4 }, "not both are restored")
+	require.ElementsMatch(t, []string{"restored /dubbo/mapping/a.Java", "restored /dubbo/mapping/a.Shop"}, l.all()[2:])
+	require.Equal(t, map[string]string{"/dubbo/mapping/a.Java": "java", "/dubbo/mapping/a.Shop": "shop"}, testkit.Values(t, client, "/dubbo/mapping/"))
+	done()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
+func TestWhatIsNeededAgainWhileItAgesIsKept(t *testing.T) {
+	t.Parallel()
+	client := etcdtest.Start(t).Client()
+	key, value := instance("other", "10.0.0.1", "r1")
+	testkit.Put(t, client, key, value)
+	testkit.Put(t, client, "/dubbo/mapping/a.Shop", "shop")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var l told
+	ended := make(chan error)
+	go func() { ended <- Collect(ctx, client, usual, Options{Delete: true, Age: time.Hour, Tell: l.tell}) }()
+	testkit.Await(t, time.Minute, func() bool { // until it has been seen, whenever that is
+		key, value := instance("shop", "10.0.0.2", "r1")
+		testkit.Put(t, client, key, value)
+		testkit.Delete(t, client, key)
+		return len(l.all()) > 0 || len(ended) > 0
+	}, "it is not kept")
+	require.Equal(t, []string{"kept /dubbo/mapping/a.Shop"}, l.all())
+	require.NoError(t, <-ended)
+	require.Equal(t, "shop", testkit.Values(t, client, "/dubbo/mapping/")["/dubbo/mapping/a.Shop"])
+}
+
+func TestMetadataThatItsOwnerRefreshedIsYoung(t *testing.T) {
+	t.Parallel()
+	p := ofMetadataAt(t, time.Now().Add(-time.Hour))
+	require.InDelta(t, time.Hour, time.Since(p.updated), float64(time.Minute))
+}
+
+func ofMetadataAt(t *testing.T, updated time.Time) *Piece {
+	t.Helper()
+	client := etcdtest.Start(t).Client()
+	testkit.Put(t, client, "/dubbo/shop/r1", fmt.Sprintf(`{"app":"shop","lastUpdatedTime":%d}`, updated.UnixMilli()))
+	var found *Piece
+	err := Collect(t.Context(), client, usual, Options{Elsewhere: true, Tell: func(_ Outcome, p *Piece, _ string) { found = p }})
+	require.NoError(t, err)
+	require.NotNil(t, found)
+	return found
+}
+
+func TestNothingIsConcludedFromThereBeingNoInstanceAtAll(t *testing.T) {
+	t.Parallel()
+	client := etcdtest.Start(t).Client()
+	testkit.Put(t, client, "/dubbo/mapping/a.Shop", "shop")
+	lines, err := collect(t, client, Options{Delete: true})
+	require.ErrorIs(t, err, ErrNoInstance)
+	require.Empty(t, lines)
+	lines, err = collect(t, client, Options{Delete: true, Elsewhere: true})
+	require.NoError(t, err)
+	require.Equal(t, []string{"deleted /dubbo/mapping/a.Shop"}, lines)
+	require.Empty(t, testkit.Values(t, client, "/dubbo/"))
+}
+
+func TestWhatMayNotBeDeletedIsAFailure(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	garbage := scene(t, etcd.Client())
+	root := testkit.EnableAuth(t, etcd, "reader", "/none/")
+	for _, prefix := range usual.Prefixes() {
+		testkit.Do(t, func(ctx context.Context) error {
+			_, err := root.RoleGrantPermission(ctx, "reader", prefix, clientv3.GetPrefixRangeEnd(prefix), clientv3.PermissionType(clientv3.PermRead))
+			return err
+		})
+	}
+	reader := etcd.NewClient(func(c *clientv3.Config) { c.Username, c.Password = "reader", testkit.Password })
+	before := testkit.Values(t, root, "/dubbo/")
+	lines, err := collect(t, reader, Options{Delete: true})
+	require.ErrorContains(t, err, "not all could be deleted")
+	require.Len(t, lines, len(garbage))
+	require.Contains(t, lines, "failed /dubbo/mapping/a.Gone")
+	require.Equal(t, before, testkit.Values(t, root, "/dubbo/"))
+}

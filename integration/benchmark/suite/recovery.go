@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package suite
+
+import (
+	"testing"
+	"time"
+
+	"dubbo.apache.org/dubbo-go/v3/common"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/scale"
+)
+
+const (
+	away         = 5 * time.Second // how long a server is away that is restarted
+	recoverLimit = 20 * time.Second
+)
+
+// scene is a process with many registrations, and a consumer of them.
+type scene struct {
+	b     *testing.B
+	store Store
+	l     *listener
+	n     int
+}
+
+func newScene(b *testing.B, c Contender) *scene {
+	b.Helper()
+	s := &scene{b: b, store: c.Start(b, false), l: newListener(), n: scale.Of(1000, 30)}
+	r := open(b, c, s.store, noCache()...)
+	registerAll(b, r, 0, 0, s.n)
+	if err := r.Subscribe(consumer(serviceName(0)), s.l); err != nil {
+		b.Fatal(err)
+	}
+	settle(s.l, s.n)
+	return s
+}
+
+func (s *scene) limit() time.Duration { return scale.For(recoverLimit, 3*time.Second) }
+
+func (s *scene) keys() []string { return s.store.Keys(s.b, pathOf(serviceName(0))) }
+
+// awaitKeys waits until all keys are there, and reports when.
+func (s *scene) awaitKeys(begin time.Time) {
+	s.b.Helper()
+	there := 0
+	for time.Since(begin) < s.limit() {
+		if there = len(s.keys()); there >= s.n {
+			reportTime(s.b, time.Since(begin), "total")
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	reportArrived(s.b, min(there, s.n), s.n, s.limit())
+}
+
+// recoverRestart measures the time from the moment when a server that was away
+// serves again, until all keys are there, each of a session that lives, and the
+// consumer knows all providers: one more than before, which another program has
+// put in that moment.
+func recoverRestart(b *testing.B, c Contender) {
+	s := newScene(b, c)
+	once(b, func() {
+		s.store.Kill()
+		time.Sleep(scale.For(away, time.Second))
+		s.store.Restart()
+		begin := time.Now()
+		known := s.l.expectCount(s.n + 1)
+		s.store.Put(b, keyOf(provider(serviceName(0), s.n)))
+		select {
+		case <-known:
+		case <-time.After(s.limit()):
+			reportArrived(b, s.l.count(), s.n+1, s.limit())
+			return
+		}
+		s.awaitKeys(begin)
+	})
+}
+
+// recoverSessions measures the time from the moment when an operator has ended
+// all sessions until all keys are back.
+func recoverSessions(b *testing.B, c Contender) {
+	s := newScene(b, c)
+	store, ok := s.store.(Revoker)
+	if !ok {
+		b.Skip("no operator can end a session")
+	}
+	once(b, func() {
+		begin := time.Now()
+		store.RevokeAll(b)
+		s.awaitKeys(begin)
+	})
+}
+
+// recoverKey measures how long it takes until a key is back that somebody has
+// deleted, one after another.
+func recoverKey(b *testing.B, c Contender) {
+	s := newScene(b, c)
+	keys := s.keys()
+	once(b, func() {
+		var took distribution
+		wanted := 0
+		for end := time.Now().Add(s.limit()); wanted < scale.Of(200, 10) && wanted < len(keys) && time.Now().Before(end); wanted++ {
+			begin := time.Now()
+			s.store.Delete(b, keys[wanted])
+			for time.Now().Before(end) {
+				if len(s.keys()) >= s.n {
+					took = append(took, time.Since(begin))
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		took.report(b)
+		reportArrived(b, len(took), wanted, s.limit())
+	})
+}
+
+// recoverKeys measures the same of all keys at once.
+func recoverKeys(b *testing.B, c Contender) {
+	s := newScene(b, c)
+	keys := s.keys()
+	once(b, func() {
+		for _, key := range keys {
+			s.store.Delete(b, key)
+		}
+		s.awaitKeys(time.Now())
+	})
+}
+
+func parseKey(b *testing.B, key string) *common.URL {
+	b.Helper()
+	u, err := parse([]byte(key))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return u
+}
