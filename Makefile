@@ -126,8 +126,13 @@ matrix: etcd ## other versions of etcd and dubbo-go, into docs/versions.md; MATR
 	cd integration && GOWORK=off go run ./internal/matrix $(MATRIX)
 
 .PHONY: interop
-interop: etcd ## beside Dubbo for Java on one etcd; needs a JDK and Maven
-	cd integration && go test -race -tags interop -count=1 -v ./interop/
+interop: etcd ## beside Dubbo for Java on one etcd, all versions; needs a JDK and Maven
+	cd integration && go test -race -tags interop -count=1 -parallel 3 -timeout 60m -v ./interop/
+
+.PHONY: interop-quick
+interop-quick: etcd ## the calls and the keys only, with the newest version
+	cd integration && INTEROP_JAVA=3.3.6 go test -race -tags interop -count=1 -parallel 3 -timeout $(TIMEOUT) -v \
+		-run '^(TestGoAndJavaCallEachOther|TestJavaAndGoFindEachOtherAndWriteTheSameKeys)$$' ./interop/
 
 .PHONY: axe
 axe: etcd ## axe-core looks at the console; needs Chromium and npm, which fetches it

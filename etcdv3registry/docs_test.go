@@ -18,10 +18,8 @@ import (
 )
 
 // What is said to be shown by a test is.
-func TestSECURITYNamesTestsThatExist(t *testing.T) {
+func TestPagesNameTestsThatExist(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../SECURITY.md")
-	require.NoError(t, err)
 	var tests strings.Builder
 	require.NoError(t, filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
@@ -31,10 +29,14 @@ func TestSECURITYNamesTestsThatExist(t *testing.T) {
 		tests.Write(content)
 		return err
 	}))
-	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z]+)`").FindAllStringSubmatch(string(page), -1)
-	require.NotEmpty(t, named)
-	for _, name := range named {
-		assert.Contains(t, tests.String(), "func "+name[1]+"(", "%s", name[1])
+	for _, path := range []string{"../SECURITY.md", "../docs/compatibility.md"} {
+		page, err := os.ReadFile(path)
+		require.NoError(t, err)
+		named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z]+)`").FindAllStringSubmatch(string(page), -1)
+		require.NotEmpty(t, named, path)
+		for _, name := range named {
+			assert.Contains(t, tests.String(), "func "+name[1]+"(", "%s: %s", path, name[1])
+		}
 	}
 }
 

@@ -106,6 +106,9 @@ func (c *child) run() error {
 			graceful_shutdown.WithStepTimeout(3*time.Second),
 		),
 	}
+	if c.MetadataPort != 0 {
+		opts = append(opts, dubbo.WithMetadataServicePort(c.MetadataPort))
+	}
 	if c.RemoteMetadata {
 		opts = append(opts, dubbo.WithRemoteMetadata())
 	}

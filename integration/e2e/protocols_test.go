@@ -15,7 +15,7 @@ var plain = service{Interface: greet.Interface, Protocol: hessian}
 // its own.
 func bilingual(t *testing.T, s spec) spec {
 	s.Services = []service{greet, plain}
-	s.Also = []endpoint{{hessian, address(t)}}
+	s.Also = []endpoint{{Protocol: hessian, Address: address(t)}}
 	return s
 }
 
@@ -50,7 +50,7 @@ func TestApplicationsOfDifferentProtocolsAreCalledApart(t *testing.T) {
 		return application(consumer(etcd, long, greet, plain))
 	}, func(t *testing.T, etcd *etcdtest.Server) []spec {
 		old := application(provider(t, etcd, "old", long, plain))
-		old.Address, old.Also = "", []endpoint{{hessian, old.Address}}
+		old.Address, old.Also = "", []endpoint{{Protocol: hessian, Address: old.Address}}
 		return []spec{old, application(provider(t, etcd, "new", long))}
 	}, func(t *testing.T, _ *etcdtest.Server, c *process, ps []*process) {
 		all := view{plain: ps[:1], greet: ps[1:]}

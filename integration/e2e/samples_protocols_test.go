@@ -106,7 +106,7 @@ func (c *child) consumeByThreeProtocols() error {
 // threeProtocols is a provider of them.
 func threeProtocols(t *testing.T, etcd *etcdtest.Server, name string) spec {
 	s := sampleProvider(t, etcd, wiresProvider, name, "wires", greet)
-	s.Also = []endpoint{{hessian, hostAddress(t)}, {jsonrpc, hostAddress(t)}}
+	s.Also = []endpoint{{Protocol: hessian, Address: hostAddress(t)}, {Protocol: jsonrpc, Address: hostAddress(t)}}
 	return s
 }
 

@@ -17,7 +17,7 @@ import (
 func (s spec) endpoints() map[string]endpoint {
 	all := map[string]endpoint{}
 	if s.Address != "" {
-		all[triple.name()] = endpoint{triple, s.Address}
+		all[triple.name()] = endpoint{Protocol: triple, Address: s.Address}
 	}
 	for i, e := range s.Also {
 		id := e.Protocol.name()
@@ -37,6 +37,9 @@ func (e endpoint) option(id string) (dubbo.InstanceOption, error) {
 	n, err := strconv.Atoi(port)
 	if err != nil {
 		return nil, err
+	}
+	if e.Protocol == hessian && e.Only {
+		return dubbo.WithProtocol(protocol.WithDubbo(), protocol.WithID(id), protocol.WithIp(ip), protocol.WithPort(n)), nil
 	}
 	if e.Protocol == hessian {
 		// At all addresses: dubbo-go serves the local metadata there, too, at this port.

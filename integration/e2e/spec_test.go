@@ -32,6 +32,7 @@ type spec struct {
 
 	Application    string // empty: Name
 	User           string // of etcd, with testkit.Password; empty: none
+	MetadataPort   int    // where it serves its local metadata; 0: where dubbo-go chooses
 	RemoteMetadata bool   // the metadata-type is remote; else dubbo-go's default, local
 	MetadataReport string // the address of etcd as a metadata report; empty: the registries are
 	ConfigCenter   string // the address of etcd as a config center; empty: there is none
@@ -41,6 +42,7 @@ type spec struct {
 type endpoint struct {
 	Protocol wire
 	Address  string
+	Only     bool // of the dubbo protocol: it listens at this address, instead of at all
 }
 
 // wire is a protocol of dubbo-go.

@@ -11,8 +11,10 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/registry"
+	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 )
 
 // IsExport reports whether a listener is the framework's for the overrides of
@@ -100,7 +102,38 @@ func (e *export) NotifyAll(events []*registry.ServiceEvent, done func()) {
 		urls = append(urls, event.Service)
 	}
 	if changes := e.origin.changes(e.url, rulesOf(urls)); len(changes) > 0 {
+		served := servedNow(e.url)
 		e.NotifyListener.Notify(added(e.ruleFor(changes)))
+		serveAgain(e.url, served)
+	}
+}
+
+// forgetful are the protocols that forget who serves a service when it is not
+// exported any more. The framework, which exports it again, has it known again only
+// if it stands in a configuration file.
+var forgetful = []string{constant.DefaultProtocol, "jsonrpc"}
+
+// servedNow returns who serves a service, by the protocol.
+func servedNow(u *common.URL) map[string]*common.Service {
+	served := map[string]*common.Service{}
+	for _, protocol := range forgetful {
+		if s := common.ServiceMap.GetServiceByServiceKey(protocol, u.ServiceKey()); s != nil {
+			served[protocol] = s
+		}
+	}
+	return served
+}
+
+// serveAgain has those known again who have been forgotten.
+func serveAgain(u *common.URL, served map[string]*common.Service) {
+	for protocol, s := range served {
+		if common.ServiceMap.GetServiceByServiceKey(protocol, u.ServiceKey()) != nil {
+			continue
+		}
+		_, err := common.ServiceMap.Register(u.Service(), protocol, u.GetParam(constant.GroupKey, ""), u.GetParam(constant.VersionKey, ""), s.Service().Interface())
+		if err != nil {
+			logger.Errorf("[etcdv3] %s cannot be served over %s any more, since an override was applied: %v", sane.Quote(u.ServiceKey()), protocol, err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package governance
 
 import (
+	"context"
 	"maps"
 	"testing"
 
@@ -144,4 +145,40 @@ func TestAProviderIsToldOfListsOnly(t *testing.T) {
 	x := NewExport(p.url, p, p.origin)
 	x.Notify(added(rules(t, rule0+"weight=5")[0]))
 	assert.Zero(t, p.exports)
+}
+
+// Greeter is served over the dubbo protocol, whose exporter has the framework
+// forget it.
+type Greeter struct{}
+
+func (*Greeter) Greet(context.Context, string) (string, error) { return "", nil }
+
+func (*Greeter) Reference() string { return "greeter" }
+
+// forgetting exports again as the framework does a service that is in no
+// configuration file.
+type forgetting struct{ *provider }
+
+func (f forgetting) Notify(e *registry.ServiceEvent) {
+	require.NoError(f.t, common.ServiceMap.UnRegister(f.url.Service(), constant.DefaultProtocol, f.url.ServiceKey()))
+	f.provider.Notify(e)
+}
+
+func TestWhoeverServesIsKnownWhenItIsExportedAgain(t *testing.T) {
+	p := newProvider(t)
+	greeter := &Greeter{}
+	_, err := common.ServiceMap.Register(p.url.Service(), constant.DefaultProtocol, "g", "1", greeter)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = common.ServiceMap.UnRegister(p.url.Service(), constant.DefaultProtocol, p.url.ServiceKey())
+	})
+	var events []*registry.ServiceEvent
+	for _, u := range rules(t, "override://0.0.0.0/"+urltest.Greeter+"?category=configurators&group=g&version=1&timeout=2500") {
+		events = append(events, added(u))
+	}
+	NewExport(p.url, forgetting{p}, p.origin).NotifyAll(events, func() {})
+	require.Equal(t, 1, p.exports)
+	served := common.ServiceMap.GetServiceByServiceKey(constant.DefaultProtocol, p.url.ServiceKey())
+	require.NotNil(t, served)
+	assert.Same(t, greeter, served.Service().Interface())
 }

@@ -129,6 +129,9 @@ func registeredURL(u *common.URL, category string) string {
 
 func hostPort(u *common.URL) string {
 	host := u.Ip
+	if host == "" && !strings.ContainsAny(u.Location, ":,") {
+		host = u.Location // where common.NewURL leaves a host without a port
+	}
 	if host == "" {
 		host = common.GetLocalIp()
 	}

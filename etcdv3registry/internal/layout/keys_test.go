@@ -161,6 +161,15 @@ func TestAHostThatIsNotConfiguredIsTheLocalOne(t *testing.T) {
 		decodedKey(t, "/dubbo", urltest.URL("dubbo", "", "20880", "a.B")))
 }
 
+// An override for all, as an administration makes it of a text.
+func TestAHostWithoutAPortIsTheOneInTheKey(t *testing.T) {
+	t.Parallel()
+	const rule = "override://0.0.0.0/org.a.Greeter?category=configurators&dynamic=false&timeout=2500"
+	u, err := common.NewURL(rule)
+	require.NoError(t, err)
+	assert.Equal(t, "/dubbo/org.a.Greeter/configurators/"+rule, decodedKey(t, "/dubbo", u))
+}
+
 func TestMakingAKeyDoesNotChangeTheURL(t *testing.T) {
 	t.Parallel()
 	for _, u := range []*common.URL{urltest.Provider(), urltest.Consumer()} {

@@ -124,6 +124,7 @@ func (q query) view(root string) listener.View {
 					return nil, err
 				}
 				err = sane.Parameters(u)
+				dropGenericFalse(u)
 			}
 			if category == layout.Configurators && q.service != constant.AnyValue {
 				err = sane.Overrides(u)
@@ -138,6 +139,16 @@ func (q query) view(root string) listener.View {
 			}
 			return key
 		},
+	}
+}
+
+// dropGenericFalse deletes what Dubbo for Java writes into each of its providers.
+// To the framework a provider's parameters count more than the consumer's, even
+// those that say nothing: of a consumer that calls without an interface
+// (generic=true) it would take the provider's word, and refuse over Triple.
+func dropGenericFalse(u *common.URL) {
+	if u.GetParam(constant.GenericKey, "") == "false" {
+		u.DelParam(constant.GenericKey)
 	}
 }
 

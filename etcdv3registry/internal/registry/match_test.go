@@ -150,6 +150,18 @@ func TestASubscriptionSeesProvidersOfTheProtocolThatItNames(t *testing.T) {
 	}
 }
 
+func TestAProviderThatIsNotGenericLeavesItToTheConsumer(t *testing.T) {
+	t.Parallel()
+	const provider = "tri://10.0.0.1:50051/org.example.Greeter?interface=org.example.Greeter&generic="
+	for generic, want := range map[string]string{"false": "true", "true": "true", "gson": "gson"} {
+		key := "/dubbo/org.example.Greeter/providers/" + layout.Encode(provider+generic)
+		consumer := subscriptionURL("generic", "true")
+		u, err := newQuery(consumer).view("/dubbo").Read(key)
+		require.NoError(t, err)
+		assert.Equal(t, want, u.MergeURL(consumer).GetParam("generic", ""), "of a provider with generic=%s", generic)
+	}
+}
+
 func TestDubboAdminSeesEverything(t *testing.T) {
 	t.Parallel()
 	admin := urltest.URL("admin", "10.0.0.9", "", "*", "interface", "*", "group", "*", "version", "*", "classifier", "*",
