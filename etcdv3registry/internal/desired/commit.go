@@ -204,8 +204,8 @@ func (r *Reconciler) refused(ctx context.Context, client *clientv3.Client, b *ba
 	if each != nil {
 		return nil
 	}
-	if len(b.missing) > 0 { // which may be there, and be none of this user's affair
-		b.missing = nil
+	if len(b.missing)+len(b.present) > 0 { // which are none of this user's affair
+		b.missing, b.present = nil, nil
 		switch again := r.commit(ctx, client, b); {
 		case again == nil:
 			return nil

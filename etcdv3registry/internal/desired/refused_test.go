@@ -121,6 +121,19 @@ func TestKeyOfWhichTheParentMayNotBeWrittenIsPutWithoutIt(t *testing.T) {
 	}
 }
 
+// The right to the interface's key is taken away, while that to those below it stays.
+func TestKeyOfWhichTheParentMayNotBeReadAnyMoreIsPutWithoutIt(t *testing.T) {
+	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+		keys := numbered(3)
+		put(t, r, keys[:2]...)
+		e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("Txn", "/dubbo/greeter") })
+		put(t, r, keys[2])
+		e.Expire()
+		time.Sleep(halfMinute)
+		assert.Len(t, e.Keys("/dubbo/greeter/"), 3)
+	})
+}
+
 func TestKeyThatEtcdRefusesForAWhileIsBack(t *testing.T) {
 	for name, refused := range map[string]func(string, []string) error{
 		"TheLease": refuse("LeaseGrant", ""),
