@@ -93,6 +93,9 @@ func (e kv) Txn(ctx context.Context, r *etcdserverpb.TxnRequest, _ ...grpc.CallO
 }
 
 func keysOf(r *etcdserverpb.TxnRequest) (keys []string) {
+	for _, c := range r.Compare {
+		keys = append(keys, string(c.Key))
+	}
 	for _, op := range slices.Concat(r.Success, r.Failure) {
 		switch op := op.Request.(type) {
 		case *etcdserverpb.RequestOp_RequestRange:
