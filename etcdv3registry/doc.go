@@ -37,5 +37,5 @@
 //	/<namespace>/config/<group>/<key>                        no lease
 //
 // All extensions of a process that name the same etcd share one connection, one
-// lease and one watch stream. The parameters are listed in docs/parameters.md.
+// lease and its streams of watches. The parameters are listed in docs/parameters.md.
 package etcdv3registry

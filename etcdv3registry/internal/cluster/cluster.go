@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cluster is one etcd cluster as this process uses it: one connection,
-// one lease and one watch stream, shared by everybody who names the same
+// one lease and two streams of watches, shared by everybody who names the same
 // endpoints and credentials, and closed by the last of them.
 package cluster
 
