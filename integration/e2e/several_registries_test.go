@@ -74,7 +74,7 @@ func TestProviderOfTwoEtcdsIsCalledWhileOneIsAway(t *testing.T) {
 	awaitView(t, c, onlyGreet(a))
 	c.reset()
 	e1.Kill()
-	awaitLog(t, a, "is lost (it expired")
+	awaitLog(t, a, "was not kept alive for its")
 	joining := at(provider(t, e1, "b", medium), both...)
 	joining.Application = "a"
 	b := start(t, joining)

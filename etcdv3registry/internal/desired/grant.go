@@ -59,6 +59,7 @@ func (r *Reconciler) doubtLease() {
 	w.endLease()
 	w.keepAlive, w.unsure = nil, true
 	r.record.doubted()
+	logger.Warnf("[etcdv3] lease %x was not kept alive for its %v: unless etcd is away as well, consumers do not see this process any more", w.lease, r.TTL())
 }
 
 // verifyLease finds out whether etcd still has a lease of which that is in doubt,
@@ -85,6 +86,7 @@ func (r *Reconciler) verifyLease() error {
 	if w.lease == clientv3.NoLease {
 		return nil
 	}
+	logger.Infof("[etcdv3] lease %x lives on", w.lease)
 	r.record.alive()
 	return r.keepAlive(client, w.lease)
 }
