@@ -73,6 +73,8 @@ func TestASubscriptionTakesNoGoroutineWhileNothingHappens(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	r := testkit.NewRegistry(t, etcd.Endpoint(), "registry.timeout", "60s", "file-cache", "false")
 	require.NoError(t, r.Subscribe(testkit.Consumer("org.a.First"), &testkit.Listener{})) // with the connection
+	require.NoError(t, r.Register(testkit.Provider("org.a.First", "10.0.0.1:20000")))     // with the lease, and the watches of keys
+	testkit.RequireWatchers(t, etcd, 1+2)
 	more := func(subscribe func(i int) *common.URL) (listeners []*testkit.Listener, goroutines func() int, end func()) {
 		before := runtime.NumGoroutine()
 		for i := range subscriptions {
