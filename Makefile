@@ -8,6 +8,10 @@ MODULES  := . integration examples console
 TIMEOUT  ?= 20m
 # Tests of a package at a time: most wait, for processes that start and leases that end.
 PARALLEL ?= 8
+# Packages at a time: the end-to-end tests take as long as half of the others.
+ATATIME  ?= 3
+# What has benchmarks only, and is large: make lint looks at it.
+MEASURING = /integration/benchmark/(builtin|failback|floor|metrics|ours|zookeeper)$$$$
 FUZZTIME ?= 20s
 BENCH    ?= .
 QUICK    ?=
@@ -29,7 +33,7 @@ GOVULNCHECK = go tool -modfile=$(CURDIR)/tools/go.mod govulncheck
 
 .PHONY: test
 test: test-alone etcd ## all tests with the race detector
-	go test -race -parallel $(PARALLEL) -timeout $(TIMEOUT) $(PACKAGES)
+	go test -race -p $(ATATIME) -parallel $(PARALLEL) -timeout $(TIMEOUT) $$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PACKAGES) | grep -vE '$(MEASURING)')
 	cd deploy && GOWORK=off go test ./...
 
 .PHONY: build
