@@ -56,7 +56,7 @@ func groups() []group {
 		}},
 		{"A herd", fmt.Sprintf("%s processes, each with a connection, a session, a provider and a subscription of its own, when their server was killed and comes back after 12 s. All of them are on one machine with it.", count(scale.Of(1000, 100))), []row{
 			{"until all is exact", "InterfaceLevel/Herd", "total-sec", duration},
-			{"messages to the server, for each process", "InterfaceLevel/Herd", "requests/client", number},
+			{"messages to the server, for each process, with the keep-alives of half a minute", "InterfaceLevel/Herd", "requests/client", number},
 		}},
 		{"Growth", "One consumer of all providers, of 100 a service: its start; at rest; and when providers come and go, 20 a second. CPU time is of one core, and that of the whole process: the client that makes the changes, and the benchmark, are in it. The cache file is as it is by default.", fleets()},
 	}

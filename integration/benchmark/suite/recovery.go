@@ -33,6 +33,7 @@ func newScene(b *testing.B, c Contender) *scene {
 		b.Fatal(err)
 	}
 	settle(s.l, s.n)
+	time.Sleep(scale.For(2*time.Second, time.Second)) // it has run for a while
 	return s
 }
 
