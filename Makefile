@@ -11,7 +11,7 @@ PARALLEL ?= 8
 # Packages at a time: the end-to-end tests take as long as half of the others.
 ATATIME  ?= 3
 # What has benchmarks only, and is large: make lint looks at it.
-MEASURING = /integration/benchmark/(builtin|failback|floor|metrics|ours|zookeeper)$$$$
+MEASURING = /integration/benchmark/(builtin|failback|floor|metrics|ours|zookeeper)$$
 FUZZTIME ?= 20s
 BENCH    ?= .
 QUICK    ?=
