@@ -100,6 +100,7 @@ func (r *Reconciler) unwantLocked(key Key) *entry {
 func (r *Reconciler) forgetLocked(e *entry) {
 	if e != nil && e.owners == 0 && e.inSync() && len(e.waiters) == 0 && r.entries[e.key.id()] == e {
 		delete(r.entries, e.key.id())
+		r.unwatchLocked(e.key)
 	}
 }
 

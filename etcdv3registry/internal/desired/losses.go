@@ -28,19 +28,10 @@ func (k Key) guarded() bool { return !k.Optional }
 // watchLocked has a key watched that is desired, and was written at a revision. A
 // deletion that was heard of already came before that, or after it.
 func (r *Reconciler) watchLocked(e *entry, written bool, revision int64) {
-	name := e.key.Name
 	if !written {
-		if e.owners == 0 {
-			r.watches.remove(name)
-			if r.parents[e.key.Parent] == 0 {
-				r.watches.remove(e.key.Parent)
-			}
-			if r.sentinel == name {
-				r.sentinel = ""
-			}
-		}
 		return
 	}
+	name := e.key.Name
 	e.synced = e.synced && e.deleted <= revision
 	e.revision, e.deleted = revision, 0
 	if !e.key.guarded() {
@@ -50,6 +41,17 @@ func (r *Reconciler) watchLocked(e *entry, written bool, revision int64) {
 		r.sentinel = name
 	}
 	r.watches.add(r.ctx, name, revision)
+}
+
+// unwatchLocked is for a key that is forgotten.
+func (r *Reconciler) unwatchLocked(key Key) {
+	r.watches.remove(key.Name)
+	if r.parents[key.Parent] == 0 {
+		r.watches.remove(key.Parent)
+	}
+	if r.sentinel == key.Name {
+		r.sentinel = ""
+	}
 }
 
 // noteDeletion has what somebody deleted put again.

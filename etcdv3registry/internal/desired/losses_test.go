@@ -103,6 +103,23 @@ func TestWhatThisProcessDeletesIsNotPutAgain(t *testing.T) {
 	})
 }
 
+// Somebody deletes it, etcd refuses to have it again, and then nobody wants it.
+func TestKeyThatIsGivenUpWhileItIsLostIsNotWatchedAnyMore(t *testing.T) {
+	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+		keys := numbered(2)
+		keys[1].Parent = ""
+		put(t, r, keys...)
+		time.Sleep(watched)
+		require.Equal(t, 3, e.Watches())
+		e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("Txn", keys[0].Name) })
+		e.Delete(keys[0].Name)
+		time.Sleep(ttl)
+		require.NoError(t, wait(t, r.Delete(keys[0])))
+		time.Sleep(watched)
+		assert.Equal(t, 1, e.Watches(), "that of the other key")
+	})
+}
+
 // Of references there may be many, which come and go.
 func TestOfOptionalKeysOneTellsOfTheLease(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
@@ -234,6 +251,7 @@ func TestWhatEtcdHasForgottenIsLookedFor(t *testing.T) {
 		e.Delete(keys[1].Name)
 		time.Sleep(atOnce)
 		assert.Len(t, e.Keys(parent+"/"), 2)
+		assert.Equal(t, 3, e.Watches(), "those that etcd has ended are cancelled")
 	})
 }
 

@@ -125,6 +125,7 @@ func (s *watching) take(r *etcdserverpb.WatchResponse) bool {
 		return s.created(r)
 	case !known: // it is not wanted any more
 	case r.CompactRevision > 0: // of what was deleted since the writing nothing is known
+		s.cancelled = append(s.cancelled, r.WatchId) // etcd keeps one that it has ended so
 		s.forget(r.WatchId)
 		s.add(creation{name: name})
 	case r.Canceled:

@@ -4,6 +4,7 @@ package etcdfake
 
 import (
 	"context"
+	"math"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -45,17 +46,18 @@ func (e watches) create(w *watch) {
 		w.next = e.revision + 1
 	}
 	_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Created: true})
-	if w.next <= e.compacted {
-		_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Canceled: true, CompactRevision: e.compacted})
-		w.fail(rpctypes.ErrCompacted)
-		return
-	}
-	e.watches[w] = struct{}{}
+	e.watches[w] = struct{}{} // one that is compacted, too: as in etcd, until it is cancelled
 	context.AfterFunc(w.ctx, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		delete(e.watches, w)
 	})
+	if w.next <= e.compacted {
+		_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Canceled: true, CompactRevision: e.compacted})
+		w.fail(rpctypes.ErrCompacted)
+		w.next = math.MaxInt64 // there is nothing more for it
+		return
+	}
 	e.sendLocked(w)
 }
 
