@@ -118,6 +118,14 @@ func (b *tab) wait(expression string) {
 	}
 }
 
+// awaitPaint waits until the browser has painted what there is.
+func (b *tab) awaitPaint() {
+	b.t.Helper()
+	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("painted = false, requestAnimationFrame(() => requestAnimationFrame(() => painted = true)), true"))
+	require.NoError(b.t, err)
+	b.wait("painted")
+}
+
 // text is the visible text of an element.
 func (b *tab) text(selector string) string {
 	b.t.Helper()

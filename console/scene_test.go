@@ -35,7 +35,7 @@ func TestScreenshot(t *testing.T) {
 	page := openTab(t, startConsole(t, etcd.address()).url)
 	take := func(suffix string) {
 		t.Helper()
-		time.Sleep(500 * time.Millisecond) // the browser paints
+		page.awaitPaint()
 		png, err := chromedp.Run(page.ctx, chromedp.CaptureScreenshot())
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(strings.TrimSuffix(path, ".png")+suffix+".png", png, 0o600))

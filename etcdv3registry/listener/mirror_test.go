@@ -181,8 +181,7 @@ func TestWhoWaitsForEtcdIsThereAsSoonAsItIs(t *testing.T) {
 		time.Sleep(2 * comingBack)
 		e.Away(false)
 		h.Retry()
-		time.Sleep(2 * comingBack)
-		assert.Len(t, r.now(), 1)
+		require.Eventually(t, func() bool { return len(r.now()) == 1 }, 2*comingBack, time.Millisecond)
 	})
 }
 

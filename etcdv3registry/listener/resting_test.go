@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
@@ -27,15 +28,23 @@ func restingIn(h *Hub) (mirrors, rooms int) {
 	return mirrors, len(h.resting.rooms)
 }
 
+// awaitRest waits until so many mirrors rest.
+func awaitRest(t *testing.T, h *Hub, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		mirrors, _ := restingIn(h)
+		return mirrors == n
+	}, 2*restAfter, time.Millisecond)
+}
+
 // openMany opens prefixes, and waits until all rest.
 func openMany(t *testing.T, h *Hub, n int) []*reader {
 	readers := make([]*reader, n)
 	for i := range readers {
 		readers[i] = open(h, prefixOf(i))
 	}
-	time.Sleep(2 * restAfter)
-	mirrors, rooms := restingIn(h)
-	assert.Equal(t, n, mirrors)
+	awaitRest(t, h, n)
+	_, rooms := restingIn(h)
 	assert.Equal(t, (n+roomFor-1)/roomFor, rooms)
 	return readers
 }
@@ -55,9 +64,8 @@ func TestMirrorsThatRestHearOfWhatHappens(t *testing.T) {
 			for i, r := range readers {
 				assert.Equal(t, e.Keys(prefixOf(i)), r.now())
 			}
-			time.Sleep(2 * restAfter)
-			mirrors, rooms := restingIn(h)
-			assert.Equal(t, n, mirrors)
+			awaitRest(t, h, n)
+			_, rooms := restingIn(h)
 			assert.Equal(t, 4, rooms)
 		}
 		assert.Equal(t, n, e.Requests("Range"), "each was listed once")
@@ -85,7 +93,8 @@ func TestMirrorsThatRestAreListedAgainWhenTheStoreIsAnother(t *testing.T) {
 		for i := range readers {
 			e.Put(prefixOf(i)+"1", "")
 		}
-		time.Sleep(2 * restAfter)
+		synctest.Wait()
+		awaitRest(t, h, len(readers))
 		e.Wipe()
 		e.Put("/0/2", "")
 		h.Check()

@@ -26,7 +26,7 @@ func TestTheStatusSaysWhatIsMirroredAndHowItsReadersAreDoing(t *testing.T) {
 		began := time.Now()
 		f := h.Open("/a/", "/b/")
 		defer f.Close()
-		time.Sleep(time.Second)
+		require.Eventually(t, func() bool { return h.Status().Mirrors[0].Err != nil && h.Status().Mirrors[1].Err != nil }, time.Second, time.Millisecond)
 		s := h.Status()
 		require.Len(t, s.Mirrors, 2)
 		assert.Equal(t, []string{"/a/", "/b/"}, []string{s.Mirrors[0].Prefix, s.Mirrors[1].Prefix})
@@ -39,10 +39,10 @@ func TestTheStatusSaysWhatIsMirroredAndHowItsReadersAreDoing(t *testing.T) {
 
 		e.Put("/a/1", "one")
 		e.Away(false)
-		time.Sleep(time.Minute)
+		require.Eventually(t, func() bool { return h.Status().Mirrors[0].Listed && h.Status().Mirrors[1].Listed }, time.Minute, time.Millisecond)
+		synctest.Wait()
 		s = h.Status()
 		a := s.Mirrors[0]
-		assert.True(t, a.Listed)
 		require.NoError(t, a.Err)
 		assert.Zero(t, a.StaleSince)
 		assert.Equal(t, []int64{1, 4 + 3, e.Revision(), 1}, []int64{int64(a.Keys), a.Bytes, a.Revision, int64(a.Readers)})
@@ -69,7 +69,10 @@ func TestTheStatusSaysWhyAMirrorWasReadAnew(t *testing.T) {
 
 		e.Wipe()
 		h.Check()
-		time.Sleep(time.Minute)
+		require.Eventually(t, func() bool { // it was read, and what the other store had is given up
+			s := h.Status()
+			return s.Relists[reasonOtherHistory] > 0 && s.Mirrors[0].Retained == 0 && s.Mirrors[0].Keys == 0
+		}, time.Minute, time.Millisecond)
 		s := h.Status()
 		assert.Equal(t, map[string]uint64{reasonOtherHistory: 1}, s.Relists)
 		assert.EqualValues(t, 1, s.OtherHistories)
@@ -80,7 +83,7 @@ func TestTheStatusSaysWhyAMirrorWasReadAnew(t *testing.T) {
 		e.Put("/a/2", "")
 		e.Compact()
 		e.Set(func(e *etcdfake.Etcd) { e.Fail = nil })
-		time.Sleep(time.Minute)
+		require.Eventually(t, func() bool { return h.Status().Relists[reasonCompacted] > 0 }, time.Minute, time.Millisecond)
 		assert.Equal(t, map[string]uint64{reasonOtherHistory: 1, reasonCompacted: 1}, h.Status().Relists)
 	})
 }
@@ -94,15 +97,12 @@ func TestTheStatusSaysThatThereIsMoreThanIsMirrored(t *testing.T) {
 			e.Put(fmt.Sprintf("/a/%02d", i), "")
 		}
 		defer h.Open("/a/").Close()
-		time.Sleep(time.Second)
-		assert.True(t, h.Status().Mirrors[0].Partial)
+		require.Eventually(t, func() bool { return h.Status().Mirrors[0].Partial }, time.Second, time.Millisecond)
 		for i := range 8 {
 			e.Delete(fmt.Sprintf("/a/%02d", i))
 		}
-		time.Sleep(time.Minute)
-		s := h.Status()
-		assert.False(t, s.Mirrors[0].Partial)
-		assert.NotZero(t, s.Relists[reasonLimits])
+		require.Eventually(t, func() bool { return !h.Status().Mirrors[0].Partial }, time.Minute, time.Millisecond)
+		assert.NotZero(t, h.Status().Relists[reasonLimits])
 	})
 }
 

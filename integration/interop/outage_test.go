@@ -16,12 +16,12 @@ import (
 )
 
 // outages are what happens to etcd under both, until it is there again.
-var outages = map[string]func(*etcdtest.Server, *etcdtest.Proxy){
-	"Restarted": func(etcd *etcdtest.Server, _ *etcdtest.Proxy) { etcd.Kill(); etcd.Start() },
-	"Wiped":     func(etcd *etcdtest.Server, _ *etcdtest.Proxy) { etcd.Wipe() },
-	"CutOff": func(_ *etcdtest.Server, proxy *etcdtest.Proxy) { // for longer than the session
+var outages = map[string]func(testing.TB, *etcdtest.Server, *etcdtest.Proxy){
+	"Restarted": func(_ testing.TB, etcd *etcdtest.Server, _ *etcdtest.Proxy) { etcd.Kill(); etcd.Start() },
+	"Wiped":     func(_ testing.TB, etcd *etcdtest.Server, _ *etcdtest.Proxy) { etcd.Wipe() },
+	"CutOff": func(t testing.TB, etcd *etcdtest.Server, proxy *etcdtest.Proxy) { // for longer than the sessions
 		proxy.Cut()
-		time.Sleep(12 * time.Second)
+		testkit.Await(t, testkit.LongPatience, func() bool { return len(testkit.Leases(t, etcd.Client())) == 0 })
 		proxy.Restore()
 	},
 }
@@ -44,7 +44,7 @@ func TestOursRecoversWhateverJavaDoes(t *testing.T) {
 				for _, c := range consumers {
 					requireCalls(t, c, 0, "inGo@/", "inJava@/")
 				}
-				strike(etcd, proxy)
+				strike(t, etcd, proxy)
 				goSide().start(t, "later", goSide().registry(etcd.Endpoint()), plain(t), "weight=100")
 				all := []string{"inGo@/", "inJava@/", "later@/"}
 				var seen string

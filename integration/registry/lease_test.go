@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
@@ -180,7 +181,10 @@ func TestLeaseLivesOnAfterEtcdWasDownForLongerThanIt(t *testing.T) {
 	etcd.Kill()
 	require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.1.0.0:20000")), "what cannot be deleted now is deleted later")
 	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.9.9.9:20000")))
-	time.Sleep(5 * time.Second) // the lease is to have run out, as far as the process knows
+	testkit.Await(t, testkit.Patience, func() bool { // it has run out, as far as the process knows
+		lease := clusterOf(t, etcd).Lease
+		return lease != nil && lease.Unsure
+	})
 	etcd.Start()
 	var found map[string]clientv3.LeaseID
 	require.True(t, testkit.Eventually(func() bool {
@@ -198,8 +202,22 @@ func TestLeaseLivesOnAfterEtcdWasDownForLongerThanIt(t *testing.T) {
 		}
 	}
 	assert.Zero(t, etcd.Metrics().Requests("LeaseGrant"))
-	time.Sleep(3 * time.Second) // longer than the lease: it is kept alive
+	testkit.Await(t, testkit.Patience, func() bool { // it is kept alive, three times in a TTL
+		return etcd.Metrics().Value(etcdtest.MetricMessagesReceived, map[string]string{"grpc_method": "LeaseKeepAlive"}) > 5
+	})
 	assert.Equal(t, old, theLease(t, etcd, providersOfA))
+}
+
+// clusterOf is what this process says of its use of an etcd.
+func clusterOf(t testing.TB, etcd *etcdtest.Server) etcdv3registry.ClusterStatus {
+	t.Helper()
+	for _, c := range etcdv3registry.Status().Clusters {
+		if c.Endpoints[0] == etcd.Endpoint() {
+			return c
+		}
+	}
+	require.Fail(t, "the cluster is not in use", etcd.Endpoint())
+	return etcdv3registry.ClusterStatus{}
 }
 
 func TestLeaseIsKeptAliveBeyondItsTTL(t *testing.T) {

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,15 +82,15 @@ func TestReasonsNotToBeReady(t *testing.T) {
 		e.Away(true)
 		c.Desired.Put(desired.Key{Name: "/dubbo/key"})
 		f := c.Watches.Open("/dubbo/a/")
-		time.Sleep(3 * time.Second)
-		reasons := c.Status().Reasons()
-		require.Len(t, reasons, 2)
+		var reasons []string
+		require.Eventually(t, func() bool {
+			reasons = c.Status().Reasons()
+			return len(reasons) == 2 && strings.Contains(reasons[0], "connection refused")
+		}, 3*time.Second, time.Millisecond)
 		assert.Contains(t, reasons[0], "etcd at a:1: 1 of 1 key(s) are not registered: /dubbo/key: ")
-		assert.Contains(t, reasons[0], "connection refused")
 		assert.Contains(t, reasons[1], "1 of 1 prefix(es) have not been read yet: /dubbo/a/: ")
 		e.Away(false)
-		time.Sleep(time.Minute)
-		assert.Empty(t, c.Status().Reasons())
+		require.Eventually(t, func() bool { return len(c.Status().Reasons()) == 0 }, time.Minute, time.Millisecond)
 		Shutdown(t.Context())
 		reasons = c.Status().Reasons()
 		require.Len(t, reasons, 1)
@@ -114,22 +115,21 @@ func TestAClusterReportsFromWhenMetricsAreSwitchedOnUntilItsEnd(t *testing.T) {
 		assert.InDelta(t, 0, r.Values()["dubbo_registry_etcd_keys_in_etcd"+c], 0)
 		assert.Contains(t, r.Values(), `dubbo_registry_etcd_resyncs_total{cluster="c:1",reason="lease_lost",user=""}`)
 		put(t, second, "/dubbo/other")
-		time.Sleep(measure.Interval)
-		synctest.Wait()
-		assert.InDelta(t, 1, r.Values()["dubbo_registry_etcd_keys_in_etcd"+c], 0)
+		told := func(name string, value float64) {
+			t.Helper()
+			require.Eventually(t, func() bool { return r.Values()[name] == value }, time.Minute, 10*time.Millisecond, name)
+		}
+		told("dubbo_registry_etcd_keys_in_etcd"+c, 1)
 		assert.InDelta(t, 30, r.Values()["dubbo_registry_etcd_lease_ttl_seconds"+c], 0)
 		e.Expire()
-		time.Sleep(time.Minute)
-		assert.InDelta(t, 1, r.Values()[`dubbo_registry_etcd_resyncs_total{cluster="c:1",reason="lease_lost",user=""}`], 0)
+		told(`dubbo_registry_etcd_resyncs_total{cluster="c:1",reason="lease_lost",user=""}`, 1)
 
 		require.NoError(t, second.Release(t.Context()))
 		assert.InDelta(t, 0, r.Values()["dubbo_registry_etcd_keys_wanted"+c], 0, "it is not used any more")
 		assert.InDelta(t, 0, r.Values()["dubbo_registry_etcd_lease_ttl_seconds"+c], 0)
 		again := Acquire(of(t, e, 0, "c:1"))
 		put(t, again, "/dubbo/other")
-		time.Sleep(measure.Interval)
-		synctest.Wait()
-		assert.InDelta(t, 1, r.Values()["dubbo_registry_etcd_keys_wanted"+c], 0)
+		told("dubbo_registry_etcd_keys_wanted"+c, 1)
 		require.NoError(t, again.Release(t.Context()))
 		require.NoError(t, first.Release(t.Context()))
 	})

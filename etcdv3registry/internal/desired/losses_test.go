@@ -22,17 +22,37 @@ const (
 	atOnce = 50 * time.Millisecond
 )
 
+// awaitWatches waits until etcd has so many watches.
+func awaitWatches(t *testing.T, e *etcdfake.Etcd, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return e.Watches() == n }, halfMinute, time.Millisecond, "%d watches", n)
+}
+
+// awaitKeys waits until so many keys are below the parent, and requires that to take
+// no longer than a limit; awaitKey likewise of one.
+func awaitKeys(t *testing.T, e *etcdfake.Etcd, n int, limit time.Duration, why ...any) {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(e.Keys(parent+"/")) == n }, limit, time.Millisecond, why...)
+}
+
+func awaitKey(t *testing.T, e *etcdfake.Etcd, name string, limit time.Duration, why ...any) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, there := e.Keys("")[name]
+		return there
+	}, limit, time.Millisecond, why...)
+}
+
 func TestKeyThatSomebodyDeletesIsBackAtOnce(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		keys := numbered(200)
 		keys[1].Persistent = true
 		put(t, r, keys...)
-		time.Sleep(watched)
+		awaitWatches(t, e, len(keys)+1)
 		for _, key := range keys {
 			e.Delete(key.Name)
 		}
-		time.Sleep(atOnce)
-		assert.Len(t, e.Keys(parent+"/"), len(keys))
+		awaitKeys(t, e, len(keys), atOnce)
 		assert.NotZero(t, e.Lease(keys[0].Name))
 		assert.Zero(t, e.Lease(keys[1].Name))
 		assert.Equal(t, 1, e.Requests("OpenWatches"))
@@ -67,11 +87,10 @@ func TestKeysOfALeaseThatIsRevokedAreBackAtOnceUnderOne(t *testing.T) {
 		for _, c := range changes {
 			require.NoError(t, wait(t, c))
 		}
-		time.Sleep(watched)
+		awaitWatches(t, e, len(keys)+1)
 		e.Requests("LeaseGrant")
 		e.Expire()
-		time.Sleep(atOnce)
-		assert.Len(t, e.Keys(parent+"/"), len(keys))
+		awaitKeys(t, e, len(keys), atOnce)
 		assert.Equal(t, 1, e.Requests("LeaseGrant"))
 	})
 	assert.Len(t, log.Lines("registering 1000 key(s) again under a new one"), 1)
@@ -82,7 +101,7 @@ func TestWhatThisProcessDeletesIsNotPutAgain(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		keys := numbered(3)
 		put(t, r, keys[0], keys[1])
-		time.Sleep(watched)
+		awaitWatches(t, e, 3)
 		require.NoError(t, wait(t, r.Delete(keys[0])))
 		require.NoError(t, wait(t, r.Replace(keys[1], keys[2])))
 		time.Sleep(ttl)
@@ -91,10 +110,9 @@ func TestWhatThisProcessDeletesIsNotPutAgain(t *testing.T) {
 		assert.Equal(t, 2, e.Watches(), "of the key and its parent")
 
 		put(t, r, keys[0]) // once more
-		time.Sleep(watched)
+		awaitWatches(t, e, 3)
 		e.Delete(keys[0].Name)
-		time.Sleep(atOnce)
-		assert.Contains(t, e.Keys(""), keys[0].Name)
+		awaitKey(t, e, keys[0].Name, atOnce)
 		e.Requests("Txn")
 		require.NoError(t, wait(t, r.Delete(keys[0])))
 		put(t, r, keys[0])
@@ -109,14 +127,12 @@ func TestKeyThatIsGivenUpWhileItIsLostIsNotWatchedAnyMore(t *testing.T) {
 		keys := numbered(2)
 		keys[1].Parent = ""
 		put(t, r, keys...)
-		time.Sleep(watched)
-		require.Equal(t, 3, e.Watches())
+		awaitWatches(t, e, 3)
 		e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("Txn", keys[0].Name) })
 		e.Delete(keys[0].Name)
-		time.Sleep(ttl)
+		require.Eventually(t, func() bool { return r.Status().RefusedCount == 1 }, ttl, time.Millisecond)
 		require.NoError(t, wait(t, r.Delete(keys[0])))
-		time.Sleep(watched)
-		assert.Equal(t, 1, e.Watches(), "that of the other key")
+		awaitWatches(t, e, 1) // that of the other key
 	})
 }
 
@@ -128,22 +144,18 @@ func TestOfOptionalKeysOneTellsOfTheLease(t *testing.T) {
 			keys[i].Optional = true
 		}
 		put(t, r, keys...)
-		time.Sleep(watched)
-		assert.Equal(t, 1, e.Watches())
+		awaitWatches(t, e, 1)
 		e.Expire()
-		time.Sleep(atOnce)
-		assert.Len(t, e.Keys(parent+"/"), len(keys))
+		awaitKeys(t, e, len(keys), atOnce)
 
 		require.NoError(t, wait(t, r.Delete(keys[0])))
 		put(t, r, Key{Name: parent + "/consumers/another", Parent: parent, Optional: true})
 		time.Sleep(watched)
 		assert.Equal(t, 1, e.Watches())
 		e.Expire()
-		time.Sleep(atOnce)
-		assert.Len(t, e.Keys(parent+"/"), len(keys), "another one tells of it")
+		awaitKeys(t, e, len(keys), atOnce, "another one tells of it")
 		e.Delete(keys[3].Name)
-		time.Sleep(ttl)
-		assert.Len(t, e.Keys(parent+"/"), len(keys), "the others are looked for")
+		awaitKeys(t, e, len(keys), ttl, "the others are looked for")
 	})
 }
 
@@ -151,7 +163,7 @@ func TestWhoDeletesAKeyAgainAndAgainIsNotFoughtForEver(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		key := numbered(1)[0]
 		put(t, r, key)
-		time.Sleep(watched)
+		awaitWatches(t, e, 2)
 		e.Requests("Txn")
 		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 			if e.Lease(key.Name) != 0 {
@@ -161,17 +173,15 @@ func TestWhoDeletesAKeyAgainAndAgainIsNotFoughtForEver(t *testing.T) {
 		n := e.Requests("Txn")
 		assert.Greater(t, n, 50)
 		assert.Less(t, n, 200, "in ten minutes")
-		time.Sleep(longestLoss + time.Second)
-		assert.Contains(t, e.Keys(""), key.Name)
+		awaitKey(t, e, key.Name, longestLoss+time.Second)
 
 		e.Delete(key.Name)
 		require.NoError(t, wait(t, r.Delete(key)), "who does not want it any more does not wait")
 		time.Sleep(2 * pestering)
 		put(t, r, key)
-		time.Sleep(watched)
+		awaitWatches(t, e, 2)
 		e.Delete(key.Name)
-		time.Sleep(atOnce)
-		assert.Contains(t, e.Keys(""), key.Name, "it had been left alone")
+		awaitKey(t, e, key.Name, atOnce, "it had been left alone")
 	})
 }
 
@@ -179,16 +189,14 @@ func TestParentThatSomebodyDeletesIsBackWithoutAKey(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		keys := numbered(2)
 		put(t, r, keys...)
-		time.Sleep(watched)
+		awaitWatches(t, e, 3)
 		e.Requests("Txn")
 		e.Delete(parent)
-		time.Sleep(adoption + atOnce)
-		assert.Contains(t, e.Keys(""), parent)
+		awaitKey(t, e, parent, adoption+atOnce)
 		assert.Equal(t, 1, e.Requests("Txn"))
 		e.Put(parent, "of somebody else")
 		e.Delete(parent)
-		time.Sleep(adoption + atOnce)
-		assert.Contains(t, e.Keys(""), parent, "as often as it goes")
+		awaitKey(t, e, parent, adoption+atOnce, "as often as it goes")
 
 		for _, key := range keys {
 			require.NoError(t, wait(t, r.Delete(key)))
@@ -203,7 +211,7 @@ func TestParentThatSomebodyDeletesIsBackWithoutAKey(t *testing.T) {
 func TestParentThatMayNotBeWrittenAnyMoreIsLeftAlone(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		put(t, r, numbered(1)...)
-		time.Sleep(watched)
+		awaitWatches(t, e, 2)
 		e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("Txn", parent) })
 		e.Delete(parent)
 		e.Requests("Txn")
@@ -213,7 +221,7 @@ func TestParentThatMayNotBeWrittenAnyMoreIsLeftAlone(t *testing.T) {
 		time.Sleep(time.Minute)
 		e.Away(false)
 		e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("Txn", parent) })
-		time.Sleep(halfMinute)
+		awaitKeys(t, e, 1, halfMinute)
 		assert.Len(t, e.Keys(""), 1, "the key is there without it")
 	})
 }
@@ -222,20 +230,19 @@ func TestWhatIsDeletedWhileTheStreamIsBrokenIsBack(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		keys := numbered(3)
 		put(t, r, keys...)
-		time.Sleep(watched)
+		awaitWatches(t, e, 4)
 		e.Away(true)
 		e.Delete(keys[0].Name, parent)
 		time.Sleep(time.Second)
 		e.Away(false)
-		time.Sleep(ttl)
-		assert.Len(t, e.Keys(parent+"/"), 3)
+		awaitKeys(t, e, 3, ttl)
+		time.Sleep(ttl) // for whoever asks too often
 		assert.LessOrEqual(t, e.Requests("LeaseTimeToLive"), 2, "one look, and one as it has written")
 
 		put(t, r, Key{Name: parent + "/providers/another", Parent: parent})
 		assert.Contains(t, e.Keys(""), parent, "whoever comes next has it created")
 		e.Delete(keys[1].Name)
-		time.Sleep(atOnce)
-		assert.Len(t, e.Keys(parent+"/"), 4, "and what is deleted is heard of again")
+		awaitKeys(t, e, 4, atOnce, "and what is deleted is heard of again")
 	})
 }
 
@@ -245,12 +252,10 @@ func TestWhatEtcdHasForgottenIsLookedFor(t *testing.T) {
 		put(t, r, keys...)
 		e.Delete(keys[0].Name)
 		e.Compact() // before anything is watched
-		time.Sleep(ttl)
-		assert.Len(t, e.Keys(parent+"/"), 2)
-		time.Sleep(watched)
+		awaitKeys(t, e, 2, ttl)
+		awaitWatches(t, e, 3)
 		e.Delete(keys[1].Name)
-		time.Sleep(atOnce)
-		assert.Len(t, e.Keys(parent+"/"), 2)
+		awaitKeys(t, e, 2, atOnce)
 		assert.Equal(t, 3, e.Watches(), "those that etcd has ended are cancelled")
 	})
 }
@@ -259,7 +264,7 @@ func TestStreamWithATokenThatIsRefusedIsFollowedByAnother(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		keys := numbered(2)
 		put(t, r, keys[0])
-		time.Sleep(watched)
+		awaitWatches(t, e, 2)
 		e.Requests("OpenWatches")
 		e.Set(func(e *etcdfake.Etcd) {
 			e.Fail = func(method string, _ []string) error {
@@ -275,10 +280,9 @@ func TestStreamWithATokenThatIsRefusedIsFollowedByAnother(t *testing.T) {
 		assert.Greater(t, n, 1)
 		assert.Less(t, n, 60, "in a minute")
 		e.Set(func(e *etcdfake.Etcd) { e.Fail = nil })
-		time.Sleep(ttl)
+		awaitWatches(t, e, 3)
 		e.Delete(keys[0].Name, keys[1].Name)
-		time.Sleep(atOnce)
-		assert.Len(t, e.Keys(parent+"/"), 2)
+		awaitKeys(t, e, 2, atOnce)
 	})
 }
 
@@ -295,69 +299,6 @@ func TestWhoMayNotReadHisKeysIsNotAskedAgainAndAgain(t *testing.T) {
 		put(t, r, keys[0])
 		time.Sleep(watched)
 		e.Delete(keys[0].Name)
-		time.Sleep(ttl)
-		assert.Contains(t, e.Keys(""), keys[0].Name)
-	})
-}
-
-// A lease that an etcd has which was started again has the whole of its TTL: nothing
-// is written, and nobody hears of anything.
-func TestLeaseLivesOnWhenEtcdIsStartedAgain(t *testing.T) {
-	for name, kept := range map[string]func(string, []string) error{
-		"":                             nil,
-		"WhereItsKeysMayNotBeReadByIt": refuse("LeaseTimeToLive", ""),
-	} {
-		t.Run(name, func(t *testing.T) {
-			withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
-				put(t, r, numbered(5)...)
-				time.Sleep(watched)
-				before, revision := e.Lease(numbered(1)[0].Name), e.Revision()
-				e.Requests("LeaseGrant")
-				e.Stop()
-				time.Sleep(3 * ttl)
-				e.Start()
-				if name != "" {
-					e.Set(func(e *etcdfake.Etcd) { e.Fail = mayNotSeeKeys(kept) })
-				}
-				time.Sleep(5 * ttl)
-				assert.Equal(t, before, e.Lease(numbered(1)[0].Name))
-				assert.Equal(t, revision, e.Revision(), "nothing was written")
-				assert.Zero(t, e.Requests("LeaseGrant"))
-			})
-		})
-	}
-}
-
-// mayNotSeeKeys refuses the first of two questions for a lease: that for its keys.
-func mayNotSeeKeys(refuse func(string, []string) error) func(string, []string) error {
-	n := 0
-	return func(method string, about []string) error {
-		if method == "LeaseTimeToLive" {
-			if n++; n%2 == 0 {
-				return nil
-			}
-		}
-		return refuse(method, about)
-	}
-}
-
-func TestWhatWaitsIsWrittenWhenEtcdIsBack(t *testing.T) {
-	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
-		keys := numbered(2)
-		put(t, r, keys[0])
-		e.Stop()
-		r.Put(keys[1])
-		time.Sleep(4 * ttl)
-		e.Requests("Txn")
-		e.Requests("LeaseTimeToLive")
-		for range 100 { // a connection that comes and goes
-			r.Retry()
-			time.Sleep(time.Millisecond)
-		}
-		assert.LessOrEqual(t, e.Requests("Txn")+e.Requests("LeaseTimeToLive"), 4)
-		e.Start()
-		r.Retry()
-		time.Sleep(3 * comingBack)
-		assert.Len(t, e.Keys(parent+"/"), 2)
+		awaitKey(t, e, keys[0].Name, ttl)
 	})
 }

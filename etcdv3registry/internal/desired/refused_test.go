@@ -129,8 +129,7 @@ func TestKeyOfWhichTheParentMayNotBeReadAnyMoreIsPutWithoutIt(t *testing.T) {
 		e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("Txn", "/dubbo/greeter") })
 		put(t, r, keys[2])
 		e.Expire()
-		time.Sleep(halfMinute)
-		assert.Len(t, e.Keys("/dubbo/greeter/"), 3)
+		awaitKeys(t, e, 3, halfMinute)
 	})
 }
 

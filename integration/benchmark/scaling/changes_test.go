@@ -11,6 +11,8 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // changers is how many processes the providers that come and go belong to.
@@ -117,14 +119,16 @@ func (s *scene) comeAndGo(r registry.Registry, b int, address string, taken *ato
 // while.
 func (s *scene) awaitTold(c *changed) {
 	s.t.Helper()
-	for last := time.Now(); c.lags.count() < c.expected && time.Since(last) < 5*time.Second; time.Sleep(100 * time.Millisecond) {
+	last := time.Now()
+	testkit.Poll(patience, 100*time.Millisecond, func() bool {
 		got, err := s.fleet.takeLags()
 		require.NoError(s.t, err)
 		if got.count() > 0 {
 			last = time.Now()
 		}
 		c.lags.join(got)
-	}
+		return c.lags.count() >= c.expected || time.Since(last) >= 5*time.Second
+	})
 }
 
 func (s *scene) openChangers() {

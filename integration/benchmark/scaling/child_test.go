@@ -159,21 +159,20 @@ func openRegistry(endpoints []string, i int) (registry.Registry, error) {
 }
 
 func (c *child) awaitExact(r request) error {
-	deadline := time.Now().Add(r.Limit)
-	for next := 0; ; time.Sleep(20 * time.Millisecond) {
-		problem := ""
+	next, problem := 0, ""
+	_, ok := testkit.Poll(r.Limit, 20*time.Millisecond, func() bool {
+		problem = ""
 		for ; next < len(c.references); next++ {
 			if problem = c.references[next].problem(r.Processes, r.Rounds); problem != "" {
 				break
 			}
 		}
-		if problem == "" {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("after %v: %s", r.Limit, problem)
-		}
+		return problem == ""
+	})
+	if !ok {
+		return fmt.Errorf("after %v: %s", r.Limit, problem)
 	}
+	return nil
 }
 
 // cpuOfThis is what this process has used.

@@ -128,18 +128,18 @@ func (s *scene) awaitKeys() error {
 	client := s.etcd.NewClient(testkit.Quickly)
 	defer client.Close()
 	want := s.fleet.size * (1 + references)
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		leased := 0
+	leased := 0
+	_, ok := testkit.Poll(patience, 100*time.Millisecond, func() bool {
+		leased = 0
 		for _, kv := range testkit.Get(s.t, client, "/dubbo/", clientv3.WithPrefix(), clientv3.WithKeysOnly()).Kvs {
 			if kv.Lease != 0 {
 				leased++
 			}
 		}
-		if leased == want {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("after %v there are %d keys with a lease, of %d", patience, leased, want)
-		}
+		return leased == want
+	})
+	if !ok {
+		return fmt.Errorf("after %v there are %d keys with a lease, of %d", patience, leased, want)
 	}
+	return nil
 }

@@ -23,6 +23,8 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/protocol/triple/triple_protocol"
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const (
@@ -178,8 +180,12 @@ func (c child) callAll(instance *dubbo.Instance, begin time.Time) (report childR
 	report.References = time.Since(begin)
 	for i, conn := range made {
 		answer := new(wrapperspb.StringValue)
-		for conn.CallUnary(context.Background(), []any{wrapperspb.String("world")}, answer, "Greet") != nil {
-			time.Sleep(time.Millisecond)
+		_, ok := testkit.Poll(patience, time.Millisecond, func() bool {
+			err = conn.CallUnary(context.Background(), []any{wrapperspb.String("world")}, answer, "Greet")
+			return err == nil
+		})
+		if !ok {
+			return report, fmt.Errorf("%s is not called: %w", serviceName(i), err)
 		}
 		if i == 0 {
 			report.First = time.Since(begin)

@@ -18,7 +18,6 @@ import (
 const (
 	herdServices = 50
 	herdAway     = 12 * time.Second // longer than their sessions
-	herdSettled  = 2 * time.Second  // without a request, nothing more is to come
 	herdLimit    = 30 * time.Second
 )
 
@@ -52,23 +51,31 @@ func benchmarkHerd(b *testing.B, c Contender) {
 		}
 		limit := scale.For(herdLimit, patience)
 		consumers, keys := 0, 0
-		for time.Since(begin) < limit {
+		_, ok := testkit.Poll(limit, 20*time.Millisecond, func() bool {
 			if consumers = h.exact(); consumers == h.n {
-				if keys = h.keys(); keys == h.n {
-					reportTime(b, time.Since(begin), "total")
-					break
-				}
+				keys = h.keys()
 			}
-			time.Sleep(20 * time.Millisecond)
+			return keys == h.n
+		})
+		if ok {
+			reportTime(b, time.Since(begin), "total")
 		}
-		requests := h.store.Requests(b)
-		for asked := -1; asked != requests && time.Since(begin) < limit; {
-			time.Sleep(herdSettled)
-			asked, requests = requests, h.store.Requests(b)
-		}
+		requests := awaitQuiet(b, h.store, limit-time.Since(begin))
 		b.ReportMetric(float64(requests-herdServices)/float64(h.n), "requests/client")
 		reportArrived(b, min(consumers, max(keys, h.keys())), h.n, limit)
 	})
+}
+
+// awaitQuiet waits until the server has not been asked for anything in a while, and
+// returns how many messages it has had.
+func awaitQuiet(b *testing.B, store Store, limit time.Duration) (requests int) {
+	b.Helper()
+	before := -1
+	testkit.Poll(limit, scale.For(quietInterval, time.Second), func() bool {
+		before, requests = requests, store.Requests(b)
+		return before == requests
+	})
+	return requests
 }
 
 func newHerd(b *testing.B, c Contender) *herd {

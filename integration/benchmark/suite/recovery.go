@@ -9,6 +9,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/scale"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 const (
@@ -33,7 +34,7 @@ func newScene(b *testing.B, c Contender) *scene {
 		b.Fatal(err)
 	}
 	settle(s.l, s.n)
-	time.Sleep(scale.For(2*time.Second, time.Second)) // it has run for a while
+	awaitQuiet(b, s.store, patience) // it has started
 	return s
 }
 
@@ -45,12 +46,12 @@ func (s *scene) keys() []string { return s.store.Keys(s.b, pathOf(serviceName(0)
 func (s *scene) awaitKeys(begin time.Time) {
 	s.b.Helper()
 	there := 0
-	for time.Since(begin) < s.limit() {
-		if there = len(s.keys()); there >= s.n {
-			reportTime(s.b, time.Since(begin), "total")
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
+	_, ok := testkit.Within(s.limit()-time.Since(begin), func() bool {
+		there = len(s.keys())
+		return there >= s.n
+	})
+	if ok {
+		reportTime(s.b, time.Since(begin), "total")
 	}
 	reportArrived(s.b, min(there, s.n), s.n, s.limit())
 }
@@ -104,12 +105,8 @@ func recoverKey(b *testing.B, c Contender) {
 		for end := time.Now().Add(s.limit()); wanted < scale.Of(200, 10) && wanted < len(keys) && time.Now().Before(end); wanted++ {
 			begin := time.Now()
 			s.store.Delete(b, keys[wanted])
-			for time.Now().Before(end) {
-				if len(s.keys()) >= s.n {
-					took = append(took, time.Since(begin))
-					break
-				}
-				time.Sleep(time.Millisecond)
+			if _, ok := testkit.Poll(time.Until(end), time.Millisecond, func() bool { return len(s.keys()) >= s.n }); ok {
+				took = append(took, time.Since(begin))
 			}
 		}
 		took.report(b)
