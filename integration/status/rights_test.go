@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"dubbo.apache.org/dubbo-go/v3/metrics/probe"
+	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -18,6 +19,12 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
+
+// shop is a registry of the user of that name.
+func shop(t testing.TB, etcd *etcdtest.Server) registry.Registry {
+	t.Helper()
+	return testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "session", "3s", "registry.timeout", "10s", "file-cache", "false")...)
+}
 
 // withdraw takes the rights to what begins with a prefix away again.
 func withdraw(t *testing.T, root *clientv3.Client, user, prefix string) {
@@ -32,7 +39,7 @@ func TestARightToWriteThatIsTakenAwayIsSeen(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	root := testkit.EnableAuth(t, etcd, "shop", "/dubbo/")
-	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "session", "3s", "registry.timeout", "10s", "file-cache", "false")...)
+	r := shop(t, etcd)
 	require.NoError(t, r.Register(provider(0)))
 	require.NoError(t, r.Register(testkit.Provider("org.b.Other", "10.0.0.1:20000")))
 	s := seen{t, etcd.Endpoint()}
@@ -88,7 +95,7 @@ func TestAConsumerThatMayNotBeShownIsNoReasonNotToBeReady(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	root := testkit.EnableAuth(t, etcd, "shop", "/dubbo/")
-	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "session", "3s", "registry.timeout", "10s", "file-cache", "false")...)
+	r := shop(t, etcd)
 	require.NoError(t, r.Register(provider(0)))
 	require.NoError(t, r.Register(testkit.Consumer(service)))
 	s := seen{t, etcd.Endpoint()}
@@ -119,7 +126,7 @@ func TestNothingThatAnOperatorSeesHasASecret(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	root := testkit.EnableAuth(t, etcd, "shop", "/dubbo/")
-	r := testkit.NewRegistry(t, etcd.Endpoint(), testkit.As("shop", testkit.Password, "session", "3s", "registry.timeout", "10s", "file-cache", "false")...)
+	r := shop(t, etcd)
 	require.NoError(t, r.Register(provider(0)))
 	require.NoError(t, r.Register(testkit.Consumer(service)))
 	testkit.Subscribe(t, r, testkit.Consumer(service), &testkit.Listener{})

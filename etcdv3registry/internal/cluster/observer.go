@@ -150,20 +150,15 @@ func (o *observer) unary(ctx context.Context, method string, request, reply any,
 	return err
 }
 
-// own marks the context of a stream of which nobody else is told when it opens.
+// own marks the context of a stream that its owner looks after: nobody else is told
+// when it opens, and how soon it follows another one is not for the pace.
 type own struct{}
 
 func withOwn(ctx context.Context) context.Context { return context.WithValue(ctx, own{}, true) }
 
 func (o *observer) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	if ctx.Value(own{}) != nil {
-		stream, err := open(ctx, desc, conn, method, opts...)
-		if err != nil {
-			return nil, err
-		}
-		return &observedStream{ClientStream: stream, observer: o, own: true}, nil
-	}
-	if !retry.Sleep(ctx, o.pace.wait(method)) {
+	isOwn := ctx.Value(own{}) != nil
+	if !isOwn && !retry.Sleep(ctx, o.pace.wait(method)) {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
 	stream, err := open(ctx, desc, conn, method, opts...)
@@ -171,7 +166,7 @@ func (o *observer) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc
 		o.traffic.answered(method, nil, err)
 		return nil, err
 	}
-	return &observedStream{ClientStream: stream, observer: o, ctx: ctx, method: method, opened: time.Now()}, nil
+	return &observedStream{ClientStream: stream, observer: o, ctx: ctx, method: method, opened: time.Now(), own: isOwn}, nil
 }
 
 type observedStream struct {
@@ -180,7 +175,7 @@ type observedStream struct {
 	ctx      context.Context // of who opened it
 	method   string
 	opened   time.Time
-	own      bool // its owner looks after it
+	own      bool
 
 	// RecvMsg is for one goroutine at a time.
 	heard bool
@@ -193,14 +188,7 @@ func (s *observedStream) RecvMsg(m any) error {
 		err = checkAnswer(nil, m)
 	}
 	if err != nil {
-		if !s.ended && !s.own {
-			s.ended = true
-			s.observer.traffic.ended(s.method, err, s.ctx.Err() == nil)
-			s.observer.pace.ended(s.method, time.Since(s.opened), s.ctx.Err() == nil)
-			if _, keeps := m.(*etcdserverpb.LeaseKeepAliveResponse); keeps && retry.Denied(err) {
-				s.observer.denied()
-			}
-		}
+		s.end(m, err)
 		return err
 	}
 	s.observer.answer()
@@ -218,6 +206,24 @@ func (s *observedStream) RecvMsg(m any) error {
 		}
 	}
 	return nil
+}
+
+// end notes why there is no more, once.
+func (s *observedStream) end(m any, err error) {
+	switch {
+	case s.ended:
+		return
+	case s.own:
+		s.observer.traffic.answered(s.method, nil, err)
+	default:
+		broke := s.ctx.Err() == nil
+		s.observer.traffic.ended(s.method, err, broke)
+		s.observer.pace.ended(s.method, time.Since(s.opened), broke)
+		if _, keeps := m.(*etcdserverpb.LeaseKeepAliveResponse); keeps && retry.Denied(err) {
+			s.observer.denied()
+		}
+	}
+	s.ended = true
 }
 
 // pace is how soon a stream may follow those that broke at once. etcd's client opens

@@ -61,17 +61,26 @@ func (s *Set) Count(m Metric, total uint64, labels ...string) {
 	if t == nil {
 		return
 	}
+	if more, something := s.since(t, m.Name+"\x00"+strings.Join(labels, "\x00"), total); something {
+		t.Counter(t.id(m, s.labels, pairs(labels))).Add(float64(more))
+	}
+}
+
+// since returns how much there is of a counter that the target was not told, if it
+// is to be: it is for the first time, even if that is nothing.
+func (s *Set) since(t *target, counter string, total uint64) (more uint64, something bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.to != t {
 		s.to = t
 		clear(s.told)
 	}
-	key := m.Name + "\x00" + strings.Join(labels, "\x00")
-	if before, known := s.told[key]; !known || total > before {
-		t.Counter(t.id(m, s.labels, pairs(labels))).Add(float64(total - before))
-		s.told[key] = total
+	before, known := s.told[counter]
+	if known && total <= before {
+		return 0, false
 	}
+	s.told[counter] = total
+	return total - before, true
 }
 
 // Lag tells how long after its receipt a change was told.
