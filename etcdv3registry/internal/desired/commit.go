@@ -220,15 +220,6 @@ func (r *Reconciler) refused(ctx context.Context, client *clientv3.Client, b *ba
 	return nil
 }
 
-// lacks says how the right to write a key, or to read it, is given; nothing for
-// another error.
-func (k Key) lacks(right string, err error) string {
-	if k.Alone {
-		return rights.ToKey(right, k.Name, err)
-	}
-	return rights.ToPrefix(right, rights.Directory(k.Name), err)
-}
-
 // refuseLocked reports to those who wait for a key that it was not written.
 func (r *Reconciler) refuseLocked(pieces []piece, err error) {
 	for _, p := range pieces {

@@ -21,10 +21,6 @@ const (
 	adoption = time.Second
 )
 
-// guarded reports whether a deletion of the key is to be heard of. Of what is of use
-// to those who look only one suffices, which tells of the lease.
-func (k Key) guarded() bool { return !k.Optional }
-
 // watchLocked has a key watched that is desired, and was written at a revision. A
 // deletion that was heard of already came before that, or after it.
 func (r *Reconciler) watchLocked(e *entry, written bool, revision int64) {

@@ -30,42 +30,6 @@ import (
 // ErrClosed is the result of a Put after Close.
 var ErrClosed = fmt.Errorf("the lease has been given up, this process is shutting down: %w", context.Canceled)
 
-// Key is a key that should exist.
-type Key struct {
-	Name string
-	// Parent is created together with the first key that names it, without a
-	// lease and only if it is absent, and never deleted. Empty: none.
-	Parent string
-	// Persistent keys have no lease: they outlive the process.
-	Persistent bool
-	// Value of the key. Empty: the id of its lease in decimal, as Java writes it,
-	// or nothing where there is no lease.
-	Value string
-	// Optional keys are of use to those who look only: that etcd refuses one is not
-	// logged here.
-	Optional bool
-	// Alone is a key that its neighbours have nothing to do with: who may not write it
-	// needs the right to it alone, and not to its directory.
-	Alone bool
-	// Merge, unless nil, says what the key is to hold, as others write it as well.
-	// Such a key has none of the above but Name and Alone: it has no lease, and Delete
-	// leaves it as it is. That it was put again has it looked at again, unless it
-	// was a moment ago, by Fresh.
-	Merge Merge
-	Fresh time.Duration
-}
-
-// leased reports whether the key goes with the lease.
-func (k Key) leased() bool { return !k.Persistent && k.Merge == nil }
-
-// id tells apart what is desired. Of one key of etcd several parts may be.
-func (k Key) id() string {
-	if k.Merge == nil {
-		return k.Name
-	}
-	return k.Name + "\x00" + k.Merge.Part()
-}
-
 // Config is what a Reconciler needs.
 type Config struct {
 	// Dial returns the client; it may block until there is one.

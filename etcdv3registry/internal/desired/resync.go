@@ -141,9 +141,6 @@ func (r *Reconciler) lacksReading(err error) string {
 	return first.lacks(rights.Read, err)
 }
 
-// isRead reports whether it does not suffice to know that the key is there.
-func (k Key) isRead() bool { return k.Persistent || k.Value != "" || k.Merge != nil }
-
 // holds reports whether etcd has what is desired.
 func (e *entry) holds(now Content, leased bool) bool {
 	key := e.key
