@@ -92,10 +92,8 @@ func (m *migration) moveConsumer(old *process, registry bool, others ...*process
 	return c
 }
 
-// moveProvider stops a provider and starts it with the other registry. Consumers call all
-// providers before it returns, and no call of theirs fails. At interface level it is at
-// the address where it was; at application level dubbo-go v3.3.2 by itself would not call
-// it there for half a minute (closingTombstoneTTL of its registry/directory).
+// moveProvider stops a provider and starts it with the other registry, at the same address.
+// Consumers call all providers before it returns, and no call of theirs fails.
 func (m *migration) moveProvider(i int, registry bool, consumers ...*process) {
 	m.t.Helper()
 	old := m.providers[i]
@@ -103,11 +101,7 @@ func (m *migration) moveProvider(i int, registry bool, consumers ...*process) {
 	old.terminate()
 	old.awaitEnd()
 	left := m.requireLeft(old, stopped)
-	next := m.with(old.spec, registry)
-	if m.level == byApplication {
-		next.Address = address(m.t)
-	}
-	m.providers[i] = start(m.t, next)
+	m.providers[i] = start(m.t, m.with(old.spec, registry))
 	m.requireWritten(m.providers[i])
 	called := func() {
 		for _, c := range consumers {
