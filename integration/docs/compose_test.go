@@ -61,11 +61,16 @@ func TestExamplesCallEachOtherInWhatComposeMakesOfEtcd(t *testing.T) {
 	}
 	_, err = etcd.NewClient(nil).Get(t.Context(), "/")
 	require.Error(t, err, "etcd asks for a user")
+	health := composed(t).Member.Healthcheck.Test
+	require.NotEmpty(t, health)
+	_, path, ok := strings.Cut(health[len(health)-1], ":2381")
+	require.True(t, ok, "%v asks where --listen-metrics-urls is", health)
+	requireAnswer(t, etcd, path) // though it names none
 
 	startExample(t, etcd, "provider")
 	consumer := startExample(t, etcd, "consumer")
 	said := ""
-	ok := testkit.Eventually(func() bool {
+	ok = testkit.Eventually(func() bool {
 		content, err := os.ReadFile(consumer)
 		require.NoError(t, err)
 		said = string(content)
@@ -114,13 +119,4 @@ func startExample(t *testing.T, etcd *etcdtest.Server, name string) (output stri
 		_ = cmd.Wait()
 	})
 	return log.Name()
-}
-
-func TestHealthOfComposeIsWhatEtcdAnswers(t *testing.T) {
-	t.Parallel()
-	test := composed(t).Member.Healthcheck.Test
-	require.NotEmpty(t, test)
-	_, path, ok := strings.Cut(test[len(test)-1], ":2381")
-	require.True(t, ok, "%v asks where --listen-metrics-urls is", test)
-	requireAnswer(t, etcdtest.Start(t), path)
 }
