@@ -4,6 +4,7 @@ package layout
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -55,8 +56,15 @@ func Decode(encoded string) (t Text, err error) {
 	if !strings.Contains(t.address, "://") {
 		return t, errors.New("there is no protocol:// in it")
 	}
+	if strings.Count(t.query, "&") >= maxParams {
+		return t, fmt.Errorf("it has more than %d parameters", maxParams)
+	}
 	return t, nil
 }
+
+// maxParams is how many parameters a URL may have, as in net/url: each takes much more
+// memory than its text. A provider has some for each of its methods.
+const maxParams = 10_000
 
 // Protocol returns the protocol as it is written: in capitals or not.
 func (t Text) Protocol() string {

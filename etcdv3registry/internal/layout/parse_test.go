@@ -4,6 +4,7 @@ package layout
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -210,6 +211,15 @@ func TestARegisteredConsumerOnIPv6IsReadBack(t *testing.T) {
 		u.Ip = ip
 		assert.Equal(t, ip, readBack(t, u).Ip)
 	}
+}
+
+func TestAURLHasNotMoreParametersThanMakeSense(t *testing.T) {
+	t.Parallel()
+	const raw = "dubbo://10.0.0.1:1/a?x=y"
+	_, err := Parse(Providers, Encode(raw+strings.Repeat("&", maxParams-1)))
+	assert.NoError(t, err)
+	_, err = Parse(Providers, Encode(raw+strings.Repeat("&", maxParams)))
+	assert.ErrorContains(t, err, "more than 10000 parameters")
 }
 
 func TestGarbageInAKeyIsAnError(t *testing.T) {
