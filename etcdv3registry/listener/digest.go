@@ -85,6 +85,9 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 		read    = make(map[string]meaning, len(changes))
 		touched = make([]digest, 0, len(changes)) // in order
 	)
+	if len(s.things) == 0 {
+		s.things = make(map[digest]thing, len(changes))
+	}
 	for i, m := range s.view.readAll(changes) {
 		c := changes[i]
 		s.skip(c.Key, m.err)

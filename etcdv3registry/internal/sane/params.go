@@ -96,15 +96,11 @@ func Override(name, value string) bool {
 }
 
 func may(name, value string) bool {
-	if rule := rules[name]; rule != nil {
-		return rule(value)
+	rule := rules[name]
+	if rule == nil && strings.Contains(name, ".") {
+		rule = rules[withoutMethod(name)]
 	}
-	if strings.Contains(name, ".") {
-		if rule := rules[withoutMethod(name)]; rule != nil {
-			return rule(value)
-		}
-	}
-	return true
+	return rule == nil || rule(value)
 }
 
 // withoutMethod returns the name of a parameter without the method that it is for, and
