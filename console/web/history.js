@@ -102,6 +102,7 @@ byId('history').addEventListener('click', event => {
   if (event.target === byId('history')) byId('history').close(); // beside it
 });
 byId('history').addEventListener('close', () => {
+  if (isHistoryOpen()) return; // it was opened again meanwhile
   const from = shown?.from;
   shown = null;
   byId('history-list').replaceChildren();
