@@ -27,7 +27,7 @@ type Config struct {
 	Timeout time.Duration // how long a call of the framework waits for etcd
 	// Services is what the keys of instances begin with, for a metadata report.
 	Services string
-	Check   bool          // an etcd that is away is an error, instead of going on without
+	Check    bool // an etcd that is away is an error, instead of going on without
 	// KeepLast has consumers keep the last providers when all of them are gone, until
 	// there are some again.
 	KeepLast bool

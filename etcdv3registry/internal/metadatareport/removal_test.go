@@ -45,16 +45,19 @@ func TestMetadataStaysThatSomebodyMayNeed(t *testing.T) {
 		put     func(*etcdfake.Etcd)
 		removed bool
 	}{
-		"no instance at all":             {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week) }, true},
-		"instances of other revisions":   {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); putInstance(e, "10.0.0.1", "r2") }, true},
-		"an instance has it":             {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); putInstance(e, "10.0.0.1", "r1") }, false},
-		"an instance cannot be read":     {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); e.Put("/services/shop/10.0.0.1:1", "{") }, false},
-		"its metadata is something else": {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); e.Put("/services/shop/10.0.0.1:1", `{"metadata":7}`) }, false},
-		"what is no instance":            {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); e.Put("/services/shop/x", "{") }, true},
-		"of another application":         {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); e.Put("/services/shops/10.0.0.1:1", "{") }, true},
-		"it was published lately":        {func(e *etcdfake.Etcd) { putMetadata(e, "r1", settled-time.Minute) }, false},
-		"in the future":                  {func(e *etcdfake.Etcd) { putMetadata(e, "r1", -week) }, false},
-		"it does not say when":           {func(e *etcdfake.Etcd) { putMetadata(e, "r1", 0) }, false},
+		"no instance at all":           {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week) }, true},
+		"instances of other revisions": {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); putInstance(e, "10.0.0.1", "r2") }, true},
+		"an instance has it":           {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); putInstance(e, "10.0.0.1", "r1") }, false},
+		"an instance cannot be read":   {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); e.Put("/services/shop/10.0.0.1:1", "{") }, false},
+		"its metadata is something else": {func(e *etcdfake.Etcd) {
+			putMetadata(e, "r1", week)
+			e.Put("/services/shop/10.0.0.1:1", `{"metadata":7}`)
+		}, false},
+		"what is no instance":     {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); e.Put("/services/shop/x", "{") }, true},
+		"of another application":  {func(e *etcdfake.Etcd) { putMetadata(e, "r1", week); e.Put("/services/shops/10.0.0.1:1", "{") }, true},
+		"it was published lately": {func(e *etcdfake.Etcd) { putMetadata(e, "r1", settled-time.Minute) }, false},
+		"in the future":           {func(e *etcdfake.Etcd) { putMetadata(e, "r1", -week) }, false},
+		"it does not say when":    {func(e *etcdfake.Etcd) { putMetadata(e, "r1", 0) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withReport(t, nil, func(t *testing.T, e *etcdfake.Etcd, r *Report) {
