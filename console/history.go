@@ -41,7 +41,8 @@ type line struct {
 	To        int64       `json:"to"`
 	Compacted int64       `json:"compacted,omitempty"`
 	More      bool        `json:"more,omitempty"`
-	Since     int64       `json:"since"` // when the console began to note times
+	Refused   []string    `json:"refused,omitempty"` // prefixes that may not be read
+	Since     int64       `json:"since"`             // when the console began to note times
 	Error     string      `json:"error,omitempty"`
 }
 
@@ -105,7 +106,7 @@ func (h *histories) tell(r *http.Request, answer *line) error {
 	if err != nil {
 		return err
 	}
-	answer.From, answer.To, answer.Compacted, answer.More = read.From, read.To, read.Compacted, read.More
+	answer.From, answer.To, answer.Compacted, answer.More, answer.Refused = read.From, read.To, read.Compacted, read.More, read.Refused
 	now := time.Now()
 	for _, e := range read.Entries {
 		answer.Entries = append(answer.Entries, shownOf(e, now))

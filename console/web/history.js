@@ -69,10 +69,12 @@ async function ask(kind, name) {
 }
 
 // knownOf says what the time line can know.
-function knownOf({ from, to, compacted, since }) {
+function knownOf({ from, to, compacted, since, refused }) {
+  const hidden = refused ? ` What begins with ${refused.join(' or ')} may not be read, and is not here.` : '';
+  if (!to) return hidden;
   const before = compacted ? `etcd has forgotten what was before (it was compacted at ${compacted})`
     : from > 1 ? 'what was before is not looked at' : 'that is all there was';
-  return `etcd's revisions ${from} to ${to}; ${before}. etcd notes no times: this console has noted them since ${time(since)}. Of what was before, the order is known.`;
+  return `etcd's revisions ${from} to ${to}; ${before}. etcd notes no times: this console has noted them since ${time(since)}. Of what was before, the order is known.${hidden}`;
 }
 
 function item(entry) {

@@ -3,6 +3,7 @@
 package timeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,9 +32,10 @@ type event struct {
 type history struct {
 	client   *clientv3.Client
 	subject  Subject
-	from, to int64 // revisions
+	prefixes []string // of the subject's, those that may be read
+	from, to int64    // revisions
 
-	events    []event // the newest mostEvents, in the order of their revisions
+	found     []*clientv3.Event // the newest mostEvents, in the order of their revisions in the end
 	compacted int64
 	more      bool
 }
@@ -51,7 +53,7 @@ func (h *history) read(ctx context.Context) error {
 			return err
 		}
 		h.compacted = int64(forgotten)
-		h.from, h.events, h.more = h.compacted+1, nil, false
+		h.from, h.found, h.more = h.compacted+1, nil, false
 	}
 	return fmt.Errorf("etcd is compacted again and again: %w", rpctypes.ErrCompacted)
 }
@@ -80,8 +82,7 @@ func (h *history) watch(ctx context.Context) error {
 		of int // the prefix
 	}
 	told := make(chan response)
-	prefixes := h.subject.prefixes()
-	for i, p := range prefixes {
+	for i, p := range h.prefixes {
 		responses := watcher.Watch(ctx, p, clientv3.WithPrefix(), clientv3.WithRev(h.from),
 			clientv3.WithPrevKV(), clientv3.WithFragment(), clientv3.WithCreatedNotify())
 		go func() {
@@ -100,12 +101,12 @@ func (h *history) watch(ctx context.Context) error {
 	created, done := 0, map[int]bool{}
 	asking := time.NewTicker(askProgress)
 	defer asking.Stop()
-	for len(done) < len(prefixes) {
+	for len(done) < len(h.prefixes) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-asking.C:
-			if created == len(prefixes) {
+			if created == len(h.prefixes) {
 				if err := watcher.RequestProgress(ctx); err != nil {
 					return err
 				}
@@ -126,41 +127,52 @@ func (h *history) watch(ctx context.Context) error {
 			h.take(r.Events)
 		}
 	}
-	slices.SortStableFunc(h.events, byRevision)
+	slices.SortStableFunc(h.found, byRevision)
 	return nil
 }
 
-func byRevision(a, b event) int { return int(a.revision - b.revision) }
+func byRevision(a, b *clientv3.Event) int { return cmp.Compare(a.Kv.ModRevision, b.Kv.ModRevision) }
 
 // take takes what is of the subject, and of the newest no more than mostEvents.
 func (h *history) take(events []*clientv3.Event) {
 	for _, e := range events {
-		if e.Kv.ModRevision > h.to || !h.subject.has(string(e.Kv.Key)) {
-			continue
+		if e.Kv.ModRevision <= h.to && h.subject.has(e) {
+			h.found = append(h.found, e)
 		}
-		read := event{revision: e.Kv.ModRevision}
-		if e.Type != mvccpb.DELETE {
-			read.key, read.lease = h.subject.Layout.Read(string(e.Kv.Key), e.Kv.Value), e.Kv.Lease
-		}
-		if e.PrevKv != nil {
-			read.before, read.leaseBefore = h.subject.Layout.Read(string(e.Kv.Key), e.PrevKv.Value), e.PrevKv.Lease
-		} else if e.Type == mvccpb.DELETE {
-			read.before = h.subject.Layout.Read(string(e.Kv.Key), nil) // what it was is forgotten
-		} else if !e.IsCreate() {
-			read.before = read.key // likewise
-		}
-		if !h.subject.concerns(read) {
-			continue
-		}
-		if read.kind() == keys.Config && e.PrevKv != nil {
-			read.text, read.textBefore = string(e.Kv.Value), string(e.PrevKv.Value)
-		}
-		h.events = append(h.events, read)
 	}
-	if len(h.events) >= 2*mostEvents { // not with each event
-		slices.SortStableFunc(h.events, byRevision)
-		h.events, h.more = slices.Delete(h.events, 0, len(h.events)-mostEvents), true
+	if len(h.found) >= 2*mostEvents { // not with each event
+		slices.SortStableFunc(h.found, byRevision)
+		h.found, h.more = slices.Delete(h.found, 0, len(h.found)-mostEvents), true
 	}
+}
+
+// events are those that were found, looked into: which is most of the work.
+func (h *history) events() []event {
+	all := make([]event, 0, len(h.found))
+	for _, e := range h.found {
+		all = append(all, h.subject.event(e))
+	}
+	return all
+}
+
+func (s Subject) event(e *clientv3.Event) event {
+	name := string(e.Kv.Key)
+	read := event{revision: e.Kv.ModRevision}
+	if e.Type != mvccpb.DELETE {
+		read.key, read.lease = s.Layout.Read(name, e.Kv.Value), e.Kv.Lease
+	}
+	switch {
+	case e.PrevKv != nil:
+		read.before, read.leaseBefore = s.Layout.Read(name, e.PrevKv.Value), e.PrevKv.Lease
+	case e.Type == mvccpb.DELETE:
+		read.before = s.Layout.Read(name, nil) // what it was is forgotten
+	case !e.IsCreate():
+		read.before = read.key // likewise
+	}
+	if read.kind() == keys.Config && e.PrevKv != nil {
+		read.text, read.textBefore = string(e.Kv.Value), string(e.PrevKv.Value)
+	}
+	return read
 }
 
 // prefixes are below which the keys of the subject are, among others.
@@ -172,14 +184,18 @@ func (s Subject) prefixes() []string {
 	return []string{s.Layout.Root + "/" + s.Name + "/", s.Layout.Root + "/mapping/" + s.Name, rules}
 }
 
-// has says whether a key may be one of the subject.
-func (s Subject) has(name string) bool {
-	k := s.Layout.Read(name, nil)
+// has says whether an event is of the subject.
+func (s Subject) has(e *clientv3.Event) bool {
+	k := s.Layout.Split(string(e.Kv.Key))
 	switch k.Kind {
 	case keys.Provider, keys.Consumer, keys.Configurator, keys.Router:
 		return !s.Application && k.Of == s.Name
-	case keys.Mapping:
-		return s.Application || k.Of == s.Name
+	case keys.Mapping: // it is of many applications
+		if !s.Application {
+			return k.Of == s.Name
+		}
+		read := s.event(e)
+		return slices.Contains(read.key.Applications, s.Name) != slices.Contains(read.before.Applications, s.Name)
 	case keys.Instance, keys.Metadata:
 		return s.Application && k.Of == s.Name
 	case keys.Config:
@@ -187,14 +203,6 @@ func (s Subject) has(name string) bool {
 		return ok && k.Of == "dubbo" && (strings.HasPrefix(rest, ":") || strings.LastIndexByte(rest, '.') == 0)
 	}
 	return false
-}
-
-// concerns says whether an event is about the subject: a mapping is of many applications.
-func (s Subject) concerns(e event) bool {
-	if !s.Application || e.kind() != keys.Mapping {
-		return true
-	}
-	return slices.Contains(e.key.Applications, s.Name) != slices.Contains(e.before.Applications, s.Name)
 }
 
 func (e event) kind() keys.Kind {

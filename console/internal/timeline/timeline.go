@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/keys"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 // What happened.
@@ -53,7 +54,7 @@ type Entry struct {
 	End           End
 }
 
-// Change is of one parameter. None is empty.
+// Change is of one parameter. One that is not there is empty.
 type Change struct{ Name, From, To string }
 
 // Subject is what a time line is of.
@@ -72,6 +73,8 @@ type Line struct {
 	// is because of that.
 	Compacted int64
 	More      bool // there were more entries in these revisions
+	// Refused is what may not be read: it is left out.
+	Refused []string
 }
 
 const (
@@ -79,9 +82,10 @@ const (
 	MostEntries = 200
 	// mostLeases is how many leases etcd is asked about.
 	mostLeases = 50
-	// timeout is how long all of it may take.
-	timeout = 10 * time.Second
 )
+
+// timeout is how long all of it may take.
+var timeout = 10 * time.Second
 
 // windows are how many revisions are looked at: as few as have enough in them. For a
 // watch in the past etcd goes through all revisions since, whatever their keys.
@@ -91,24 +95,36 @@ var windows = []int64{1000, 10_000}
 func Read(ctx context.Context, client *clientv3.Client, s Subject, clock *Clock) (Line, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	asked := time.Now()
-	now, err := client.Get(ctx, s.Layout.Root+"/")
-	if err != nil {
-		return Line{}, err
+	var line Line
+	var prefixes []string
+	for _, prefix := range s.prefixes() { // that a watch may not be made does not say why
+		asked := time.Now()
+		now, err := client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+		if retry.Denied(err) {
+			line.Refused = append(line.Refused, prefix)
+			continue
+		}
+		if err != nil {
+			return Line{}, err
+		}
+		clock.Note(now.Header.ClusterId, now.Header.Revision, asked, time.Now())
+		line.To = now.Header.Revision
+		prefixes = append(prefixes, prefix)
 	}
-	clock.Note(now.Header.ClusterId, now.Header.Revision, asked, time.Now())
-	line := Line{To: now.Header.Revision}
+	if len(prefixes) == 0 {
+		return line, nil
+	}
 	var events []event
 	for _, window := range windows {
 		from := max(1, line.To-window+1, line.Compacted+1)
-		h := history{client: client, subject: s, from: from, to: line.To}
+		h := history{client: client, subject: s, prefixes: prefixes, from: from, to: line.To}
 		if err := h.read(ctx); err != nil {
 			if len(events) > 0 { // less has been read
 				break
 			}
 			return Line{}, err
 		}
-		events, line.From, line.Compacted, line.More = h.events, h.from, h.compacted, h.more
+		events, line.From, line.Compacted, line.More = h.events(), h.from, h.compacted, h.more
 		if len(events) >= MostEntries || line.Compacted != 0 || from == 1 {
 			break
 		}

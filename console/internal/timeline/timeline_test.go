@@ -12,6 +12,7 @@ import (
 
 	"github.com/dubbogo/gost/log/logger"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/keys"
@@ -21,6 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	logger.SetLoggerLevel("error")
+	timeout = time.Minute // the machine is busy with other tests
 	etcdtest.Main(m)
 }
 
@@ -198,6 +200,18 @@ func TestTimesAreThoseOfTheClock(t *testing.T) {
 	require.True(t, newer.Before.After(between))
 }
 
+func TestWhatMayNotBeReadIsLeftOut(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	testkit.Put(t, etcd.Client(), "/services/shop/10.0.0.1:1", `{"host":"10.0.0.1","port":1}`)
+	testkit.Put(t, etcd.Client(), "/dubbo/shop/r1", `{"app":"shop"}`)
+	testkit.EnableAuth(t, etcd, "console", "/dubbo/")
+	client := etcd.NewClient(func(c *clientv3.Config) { c.Username, c.Password = "console", testkit.Password })
+	line := read(t, client, "shop", true)
+	require.Equal(t, []string{"came metadata"}, said(line))
+	require.Equal(t, []string{"/services/shop/"}, line.Refused)
+}
+
 // However much there is, no more is read and told than is said.
 func TestTheLastOfManyAreTold(t *testing.T) {
 	t.Parallel()
@@ -249,4 +263,24 @@ func TestAnEtcdThatIsAwayIsAnError(t *testing.T) {
 	defer cancel()
 	_, err := Read(ctx, client, Subject{Layout: usual, Name: "a.B"}, &Clock{})
 	require.Error(t, err)
+}
+
+func FuzzWhateverIsInEtcdIsAnEntry(f *testing.F) {
+	const long = "/dubbo/a.B/providers/tri%3A%2F%2F10.0.0.1%3A1%2Fa.B%3Ftimestamp%3D1%26weight%3D2"
+	f.Add(long, "", long, "", int64(1), true)
+	f.Add("/services/a.B/h:1", `{"host":"h","port":1,"metadata":{"timestamp":"x"}}`, "/services/a.B/h:1", `{"host":"h","port":1,"metadata":null,"enabled":false}`, int64(0), true)
+	f.Add("/dubbo/mapping/a.B", ",,", "/dubbo/mapping/a.B", "a.B", int64(0), false)
+	f.Add("/dubbo/a.B/r", `{"services":{"x":{}}}`, "/dubbo/config/dubbo/a.B.x", "", int64(7), false)
+	f.Fuzz(func(t *testing.T, name, value, other, before string, lease int64, application bool) {
+		s := Subject{Layout: usual, Name: "a.B", Application: application}
+		put := &clientv3.Event{Type: mvccpb.PUT, Kv: &mvccpb.KeyValue{Key: []byte(name), Value: []byte(value), ModRevision: 2, CreateRevision: 1, Lease: lease}}
+		changed := &clientv3.Event{Type: mvccpb.PUT, Kv: put.Kv, PrevKv: &mvccpb.KeyValue{Key: []byte(name), Value: []byte(before), Lease: lease}}
+		gone := &clientv3.Event{Type: mvccpb.DELETE, Kv: &mvccpb.KeyValue{Key: []byte(other), ModRevision: 2}, PrevKv: &mvccpb.KeyValue{Key: []byte(other), Value: []byte(before), Lease: lease}}
+		h := history{subject: s, to: 2}
+		h.take([]*clientv3.Event{gone, put, changed})
+		for _, e := range entries(s, h.events()) {
+			require.NotEmpty(t, e.What)
+			require.NotEmpty(t, e.Key.Name)
+		}
+	})
 }
