@@ -66,8 +66,12 @@ api: ## compare what is exported with the last release
 	@.ci/api
 
 .PHONY: lint
-lint: ## golangci-lint in all modules
+lint: actions ## golangci-lint in all modules, and the workflows
 	@$(call in-modules,$(GOLANGCI) run ./...)
+
+.PHONY: actions
+actions: ## actionlint on .github/workflows, with shellcheck where it is installed
+	GOWORK=off go tool -modfile=$(CURDIR)/tools/actionlint/go.mod actionlint
 
 .PHONY: vulncheck
 vulncheck: ## known vulnerabilities in what users get; skips where the database cannot be reached
@@ -87,11 +91,11 @@ fmt-check: ## fail when a file is not formatted
 
 .PHONY: tidy
 tidy: ## go mod tidy in all modules
-	@for module in $(MODULES) deploy tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy); done
+	@for module in $(MODULES) deploy tools tools/actionlint tools/apidiff; do (cd $$module && GOWORK=off go mod tidy); done
 
 .PHONY: tidy-check
 tidy-check: ## fail when a go.mod or go.sum is not tidy
-	@for module in $(MODULES) deploy tools tools/apidiff; do (cd $$module && GOWORK=off go mod tidy -diff); done
+	@for module in $(MODULES) deploy tools tools/actionlint tools/apidiff; do (cd $$module && GOWORK=off go mod tidy -diff); done
 
 .PHONY: bench
 bench: etcd ## measure this registry beside others and write docs/benchmarks.md; QUICK=1 only sees that it works, in build/

@@ -5,6 +5,7 @@ package etcdv3registry
 import (
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -298,8 +299,10 @@ func TestOtherExtensionsNameTheSameFieldsInTheirOwnWay(t *testing.T) {
 }
 
 func TestTheCacheFileMayBeInTheHome(t *testing.T) {
-	t.Setenv("HOME", "/home/shop")
-	for file, want := range map[string]string{"~/cache": "/home/shop/cache", "/x/~/cache": "/x/~/cache", "~cache": "~cache"} {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home) // on Windows
+	for file, want := range map[string]string{"~/cache": filepath.Join(home, "cache"), "/x/~/cache": "/x/~/cache", "~cache": "~cache"} {
 		s, err := newSettings(registryConfig{address: "a:1", params: map[string]string{"file": file}}.url(t), inRegistry)
 		require.NoError(t, err)
 		assert.Equal(t, want, s.cachePath("shop"))

@@ -12,6 +12,7 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/parallel"
 )
 
 // thing is what one ID of a View stands for: keys in etcd, and the one that the
@@ -204,7 +205,7 @@ func (s *Subscription) told(id digest) string {
 // read again, and have no error any more: the log was told.
 func (s *Subscription) meaningsOf(keys []keyAt, read map[string]meaning) []meaning {
 	all := make([]meaning, len(keys))
-	each(len(keys), func(i int) {
+	parallel.Each(len(keys), func(i int) {
 		if m, known := read[keys[i].key]; known {
 			all[i] = meaning{url: m.url, id: m.id}
 		} else {

@@ -3,17 +3,10 @@
 package listener
 
 import (
-	"runtime"
-	"sync"
-	"sync/atomic"
-
 	"dubbo.apache.org/dubbo-go/v3/common"
-)
 
-// readTogether is how many keys one goroutine reads before it looks for more: to
-// parse them is most of what a start costs, and takes as long as to start a few
-// goroutines for each of them.
-const readTogether = 32
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/parallel"
+)
 
 // meaning is what a key says.
 type meaning struct {
@@ -26,7 +19,7 @@ type meaning struct {
 // there are.
 func (v View) readAll(changes []Change) []meaning {
 	all := make([]meaning, len(changes))
-	each(len(changes), func(i int) { all[i] = v.meaningOf(changes[i].Key) })
+	parallel.Each(len(changes), func(i int) { all[i] = v.meaningOf(changes[i].Key) })
 	return all
 }
 
@@ -36,38 +29,4 @@ func (v View) meaningOf(key string) meaning {
 		return meaning{err: err}
 	}
 	return meaning{url: u, id: v.ID(key, u), err: err}
-}
-
-// each calls f for each number below n, in several goroutines if they are many. It
-// returns when all calls have, and panics if one did.
-func each(n int, f func(i int)) {
-	var (
-		next     atomic.Int64
-		panicked atomic.Pointer[any]
-	)
-	some := func() {
-		defer func() {
-			if r := recover(); r != nil {
-				panicked.Store(&r)
-			}
-		}()
-		for panicked.Load() == nil {
-			from := int(next.Add(readTogether)) - readTogether
-			if from >= n {
-				return
-			}
-			for i := from; i < min(from+readTogether, n); i++ {
-				f(i)
-			}
-		}
-	}
-	var others sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n/readTogether) - 1 {
-		others.Go(some)
-	}
-	some()
-	others.Wait()
-	if r := panicked.Load(); r != nil {
-		panic(*r)
-	}
 }

@@ -4,7 +4,6 @@ package listener
 
 import (
 	"fmt"
-	"sync/atomic"
 	"testing"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
@@ -13,28 +12,6 @@ import (
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
 )
-
-func TestEachIsCalledOnceHoweverManyThereAre(t *testing.T) {
-	for _, n := range []int{0, 1, readTogether, 2*readTogether - 1, 2 * readTogether, 1000} {
-		calls := make([]atomic.Int32, n)
-		each(n, func(i int) { calls[i].Add(1) })
-		for i := range calls {
-			require.EqualValues(t, 1, calls[i].Load(), "%d of %d", i, n)
-		}
-	}
-}
-
-func TestAPanicOverOneOfManyIsTheCallers(t *testing.T) {
-	for _, culprit := range []int{0, 500, 999} {
-		assert.PanicsWithValue(t, "over it", func() {
-			each(1000, func(i int) {
-				if i == culprit {
-					panic("over it")
-				}
-			})
-		})
-	}
-}
 
 // lists is a listener that has the hosts of the list that it was told last.
 type lists struct{ hosts *[]string }

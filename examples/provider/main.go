@@ -30,7 +30,8 @@ import (
 
 func main() {
 	path := config.Flag("examples/provider/dubbogo.yaml")
-	name := flag.String("name", fmt.Sprintf("provider-%d", os.Getpid()), "what it calls itself in its answers")
+	host, _ := os.Hostname() // in containers all have one number
+	name := flag.String("name", fmt.Sprintf("provider-%s-%d", host, os.Getpid()), "what it calls itself in its answers")
 	flag.Parse()
 
 	dubbo.SetProviderServiceWithInfo(&greeter.Provider{Name: *name}, &greeter.ServiceInfo)

@@ -25,7 +25,7 @@ const asRoot = "ETCDCTL_USER=root:" + testkit.Password
 // secured is an etcd with the roles and users of the page. The client may do all.
 func secured(t *testing.T) (*etcdtest.Server, *clientv3.Client) {
 	t.Helper()
-	etcd := etcdtest.Start(t, etcdtest.WithFlags(quick))
+	etcd := etcdtest.Start(t)
 	return etcd, testkit.UsersOfThePage(t, etcd)
 }
 

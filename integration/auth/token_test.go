@@ -13,14 +13,11 @@ import (
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
-// quick is a flag of etcd: a password costs little time.
-const quick = "--bcrypt-cost=4"
-
 // start runs an etcd on which a user has the rights of a process of this name. The
 // client may do all.
 func start(t *testing.T, name string, opts ...etcdtest.Option) (*etcdtest.Server, *clientv3.Client) {
 	t.Helper()
-	etcd := etcdtest.Start(t, append(opts, etcdtest.WithFlags(quick))...)
+	etcd := etcdtest.Start(t, opts...)
 	prefixes := (&process{name: name}).prefixes()
 	root := testkit.EnableAuth(t, etcd, name, prefixes[0])
 	for _, prefix := range prefixes[1:] {

@@ -90,23 +90,37 @@ func TestManifestsAskEtcdWhatItAnswers(t *testing.T) {
 	for _, set := range objects(t, "StatefulSet") {
 		c := set.Spec.Template.Spec.Containers[0]
 		for _, p := range []probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
-			require.NotEmpty(t, p.HTTPGet.Path)
-			response, err := http.Get(etcd.URL() + p.HTTPGet.Path)
-			require.NoError(t, err)
-			require.NoError(t, response.Body.Close())
-			assert.Equal(t, http.StatusOK, response.StatusCode, p.HTTPGet.Path)
+			requireAnswer(t, etcd, p.HTTPGet.Path)
 		}
 	}
+}
+
+func requireAnswer(t *testing.T, etcd *etcdtest.Server, path string) {
+	t.Helper()
+	require.NotEmpty(t, path)
+	response, err := http.Get(etcd.URL() + path)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	assert.Equal(t, http.StatusOK, response.StatusCode, path)
 }
 
 func TestConfigurationsOfTheManifestsHaveOnlyWhatIsRead(t *testing.T) {
 	t.Parallel()
 	names := parameters(t)
+	var all []string
 	for _, m := range objects(t, "ConfigMap") {
+		all = append(all, m.Data["dubbogo.yaml"])
+	}
+	for _, name := range []string{"provider", "consumer"} {
+		content, err := os.ReadFile(filepath.Join(root, "deploy", "compose", name+".yaml"))
+		require.NoError(t, err)
+		all = append(all, string(content))
+	}
+	for _, text := range all {
 		var file struct {
 			Dubbo dubbo.InstanceOptions `yaml:"dubbo"`
 		}
-		require.NoError(t, strictly([]byte(m.Data["dubbogo.yaml"]), &file))
+		require.NoError(t, strictly([]byte(text), &file))
 		require.NotEmpty(t, file.Dubbo.Registries)
 		for _, r := range file.Dubbo.Registries {
 			for name := range r.Params {

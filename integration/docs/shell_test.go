@@ -23,7 +23,7 @@ import (
 )
 
 // recorded are commands that would take minutes, and are looked at instead of run.
-var recorded = []string{"go", "make", "kubectl", "curl"}
+var recorded = []string{"go", "make", "kubectl", "curl", "docker"}
 
 // Each page's commands run as they stand there, one after another, in a directory that
 // has what the repository has. etcdctl is that of an etcd of the page.
@@ -121,6 +121,11 @@ func requirePossible(t *testing.T, words []string) {
 	case words[0] == "curl":
 		_, err := url.Parse(words[len(words)-1])
 		require.NoError(t, err, line)
+	case line == "docker compose": // it is spoken of
+	case words[0] == "docker":
+		at := slices.Index(words, "-f")
+		require.True(t, words[1] == "compose" && at > 0 && at+1 < len(words), "%s: what is to be looked at?", line)
+		require.FileExists(t, filepath.Join(root, words[at+1]), line)
 	case words[0] == "kubectl":
 		requireKustomization(t, line, words[1:])
 	case words[0] == "make":

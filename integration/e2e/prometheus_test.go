@@ -272,7 +272,7 @@ func requireRules(t *testing.T, p prometheus) {
 func TestTheRulesAlertWhenTheyShould(t *testing.T) {
 	t.Parallel()
 	promtool := tool(t, "promtool")
-	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
+	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"check", "config", "prometheus.yml"}, {"test", "rules", "alerts_test.yml"}} {
 		cmd := exec.CommandContext(t.Context(), promtool, args...)
 		cmd.Dir = filepath.Join(deployed, "prometheus")
 		output, err := cmd.CombinedOutput()

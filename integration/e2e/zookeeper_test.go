@@ -27,11 +27,14 @@ const zookeeperJar = "/usr/share/java/zookeeper.jar"
 func startZooKeeper(t *testing.T) (address string, stop func()) {
 	t.Helper()
 	java, err := exec.LookPath("java")
-	if err != nil {
-		t.Skip("SKIPPED: there is no java, so no ZooKeeper")
+	if err == nil {
+		_, err = os.Stat(zookeeperJar)
 	}
-	if _, err := os.Stat(zookeeperJar); err != nil {
-		t.Skipf("SKIPPED: Debian's package zookeeper is not installed: %v", err)
+	if err != nil && os.Getenv("ZOOKEEPER") == "required" {
+		require.NoError(t, err, "ZOOKEEPER=required")
+	}
+	if err != nil {
+		t.Skipf("SKIPPED: there is no java, or Debian's package zookeeper is not installed: %v", err)
 	}
 	dir := t.TempDir()
 	address = etcdtest.Reserve(t).Endpoint()

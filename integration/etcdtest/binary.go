@@ -29,16 +29,18 @@ var binary = sync.OnceValues(func() (string, error) {
 	return findTool(serverPackage, "ETCD_BIN")
 })
 
-// takesLogFormat reports whether the etcd server to run has the flag, which came with
-// 3.6. Others, which ETCD_BIN names, log in JSON.
-var takesLogFormat = sync.OnceValue(func() bool {
+// help is what the etcd server to run says of its flags. Versions differ in them.
+var help = sync.OnceValue(func() string {
 	path, err := binary()
 	if err != nil {
-		return true // whoever starts it will say so
+		return "" // whoever starts it will say so
 	}
-	help, _ := exec.Command(path, "--help").CombinedOutput()
-	return bytes.Contains(help, []byte("--log-format"))
+	text, _ := exec.Command(path, "--help").CombinedOutput()
+	return string(text)
 })
+
+// takes reports whether the etcd server to run has a flag.
+func takes(flag string) bool { return strings.Contains(help(), "--"+flag+" ") }
 
 // command is binary of etcdctl.
 var command = sync.OnceValues(func() (string, error) {

@@ -2,7 +2,10 @@
 
 package etcdtest
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Option changes how a server is run.
 type Option func(*config)
@@ -27,6 +30,15 @@ func newConfig(opts []Option) config {
 // overridden; its addresses and its data directory must be left alone.
 func WithFlags(flags ...string) Option {
 	return func(cfg *config) { cfg.flags = append(cfg.flags, flags...) }
+}
+
+// WithProgress has watches to which nothing happens be told so again and again.
+func WithProgress(every time.Duration) Option {
+	flag := "watch-progress-notify-interval"
+	if !takes(flag) { // before 3.6
+		flag = "experimental-" + flag
+	}
+	return WithFlags(fmt.Sprintf("--%s=%v", flag, every))
 }
 
 // WithPatience has a server that starts, or is asked for its metrics, take as long as

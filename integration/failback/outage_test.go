@@ -152,7 +152,7 @@ func TestTheHistoryIsCompactedWhileTheConsumerIsCutOff(t *testing.T) {
 // it has seen everything: from there it goes on.
 func TestWhatIsIdleIsNotListedAgainThoughTheHistoryIsCompacted(t *testing.T) {
 	t.Parallel()
-	etcd := newStore(t, etcdtest.WithFlags("--watch-progress-notify-interval=100ms"))
+	etcd := newStore(t, etcdtest.WithProgress(100*time.Millisecond))
 	far := etcdtest.NewProxy(t, etcd.Endpoint())
 	r := newRegistry(t, far.Addr())
 	idle := map[string]*recorder{}

@@ -29,7 +29,7 @@ func connect(ctx context.Context, c Config, o *observer, m *members) (*clientv3.
 		DialKeepAliveTimeout: 3 * time.Second,
 		MaxCallRecvMsgSize:   maxAnswer,
 		MaxUnaryRetries:      3, // what has to be retried for longer is retried by package retry
-		DialOptions:          append(o.dialOptions(), reconnect(c.Session), grpc.WithChainUnaryInterceptor(failFast)),
+		DialOptions:          append(o.dialOptions(), reconnect(c.Session), grpc.WithChainUnaryInterceptor(forgetToken, failFast)),
 		Logger:               zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
 	}
 	if c.Tracing { // inside the other interceptors: each attempt is a span

@@ -4,6 +4,7 @@ package layout
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -32,39 +33,93 @@ func Split(root, key string) (category, encoded string, ok bool) {
 	return category, encoded, ok && slices.Contains(Categories, category)
 }
 
-// notForNewURL is what common.NewURL reads in a query as something else, or
-// does not read at all.
-const notForNewURL = "%+;#\x7f" +
-	"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f" +
-	"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f"
+// Text is a URL as its key has it, taken apart as far as costs little: of a service
+// with many groups and versions a reference asks for one, and to make URLs of the
+// others costs several times as much.
+type Text struct {
+	encoded string
+	address string // all before the parameters
+	query   string
+}
 
-// Parse reads the last segment of a key, written by whichever client. The
-// URL has the category of its key, if it names none itself.
-func Parse(category, encoded string) (*common.URL, error) {
+// Decode reads the last segment of a key, written by whichever client.
+func Decode(encoded string) (t Text, err error) {
 	if strings.Contains(encoded, "/") {
-		return nil, errors.New("the URL in it is not percent-encoded")
+		return t, errors.New("the URL in it is not percent-encoded")
 	}
 	raw, err := url.QueryUnescape(encoded)
 	if err != nil {
-		return nil, err
+		return t, err
 	}
-	address, query, _ := strings.Cut(raw, "?")
-	if !strings.Contains(address, "://") {
-		return nil, errors.New("there is no protocol:// in it")
+	t.encoded = encoded
+	t.address, t.query, _ = strings.Cut(raw, "?")
+	if !strings.Contains(t.address, "://") {
+		return t, errors.New("there is no protocol:// in it")
 	}
-	ipv6 := "" // in brackets, with the port if there is one
-	if address, ipv6 = cutIPv6(address); ipv6 != "" || strings.ContainsAny(query, notForNewURL) {
-		// common.NewURL decodes the parameters a second time; the writer, Java's
-		// or ours, encoded them once.
-		encoded = url.QueryEscape(address + "?" + encodeParams(query))
+	if strings.Count(t.query, "&") >= maxParams {
+		return t, fmt.Errorf("it has more than %d parameters", maxParams)
 	}
-	u, err := common.NewURL(encoded)
+	return t, nil
+}
+
+// maxParams is how many parameters a URL may have, as in net/url: each takes much more
+// memory than its text. A provider has some for each of its methods.
+const maxParams = 10_000
+
+// Protocol returns the protocol as it is written: in capitals or not.
+func (t Text) Protocol() string {
+	protocol, _, _ := strings.Cut(t.address, "://")
+	return protocol
+}
+
+// Param returns the parameter with a name; empty if there is none.
+func (t Text) Param(name string) string {
+	for param := range strings.SplitSeq(t.query, "&") {
+		if value, ok := strings.CutPrefix(param, name); ok && (value == "" || value[0] == '=') {
+			return strings.TrimPrefix(value, "=")
+		}
+	}
+	return ""
+}
+
+// params takes the parameters apart. Their writer, Java's or ours, encoded them once,
+// with the whole URL: they are not decoded again, as common.NewURL would.
+func (t Text) params() url.Values {
+	n := strings.Count(t.query, "&") + 1
+	params, values := make(url.Values, n), make([]string, 0, n)
+	for param := range strings.SplitSeq(t.query, "&") {
+		if param == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(param, "=")
+		if others, ok := params[name]; ok {
+			params[name] = append(others, value)
+			continue
+		}
+		values = append(values, value)
+		params[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	return params
+}
+
+// URL makes a URL of it. It has the category of its key, if it names none itself.
+func (t Text) URL(category string) (*common.URL, error) {
+	address, ipv6 := cutIPv6(t.address) // in brackets, with the port if there is one
+	params := t.params()
+	// The framework keeps the timestamp that a URL was made with, too.
+	made := address + "?" + constant.TimestampKey + "=" + url.QueryEscape(params.Get(constant.TimestampKey))
+	if strings.ContainsFunc(made, isSpecial) {
+		made = url.QueryEscape(made)
+	}
+	u, err := common.NewURL(made)
 	if err != nil { // which would show all of it, with the credentials if there are some
 		return nil, errors.New("what it encodes is not a URL")
 	}
 	if u.Protocol == "" {
 		return nil, errors.New("the protocol in it is empty")
 	}
+	u.PrimitiveURL = t.encoded
+	u.ReplaceParams(params)
 	if ipv6 != "" {
 		u.Location = ipv6
 		if u.Ip, u.Port, err = net.SplitHostPort(ipv6); err != nil { // there is no port
@@ -84,6 +139,18 @@ func Parse(category, encoded string) (*common.URL, error) {
 		asJavaReadsIt(u)
 	}
 	return u, nil
+}
+
+// isSpecial tells what common.NewURL reads as something else if it is not encoded.
+func isSpecial(r rune) bool { return r <= ' ' || r > '~' || r == '%' || r == '+' || r == ',' }
+
+// Parse is Decode and URL.
+func Parse(category, encoded string) (*common.URL, error) {
+	t, err := Decode(encoded)
+	if err != nil {
+		return nil, err
+	}
+	return t.URL(category)
 }
 
 // asJavaReadsIt makes of a rule what the framework expects and Java's URL class
@@ -127,17 +194,6 @@ func unbracket(host string) string {
 		return host[1 : len(host)-1]
 	}
 	return host
-}
-
-// encodeParams encodes the names and values of a query that was written
-// without.
-func encodeParams(query string) string {
-	params := strings.Split(query, "&")
-	for i, param := range params {
-		name, value, _ := strings.Cut(param, "=")
-		params[i] = url.QueryEscape(name) + "=" + url.QueryEscape(value)
-	}
-	return strings.Join(params, "&")
 }
 
 // IsIPv6 reports whether it is an IPv6 address, without brackets. Its zone is that

@@ -4,6 +4,7 @@ package layout
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -105,6 +106,24 @@ func TestAnAmpersandInAValueBeginsTheNextParameter(t *testing.T) {
 	assert.Equal(t, urltest.Greeter, read.Service())
 }
 
+// What has nothing in it that common.NewURL reads in another way is what it makes of
+// it, in the fields that the framework has for itself as well.
+func TestAURLIsWhatTheFrameworkMakesOfIt(t *testing.T) {
+	t.Parallel()
+	for _, raw := range []string{
+		"tri://10.0.0.1:20000/org.example.Greeter?interface=org.example.Greeter&methods=Greet,Ask&timestamp=1700000000&weight=100",
+		"dubbo://alice:pw@host.example:20880/a/b?group=g&group=h&x=&y&timestamp=2024-01-01 00:00:00",
+		"dubbo://10.0.0.1:20880", "dubbo://10.0.0.1:20880/", "dubbo://10.0.0.1:20880/a?", "TRI://10.0.0.1:1/a,b?timestamp=",
+	} {
+		want, err := common.NewURL(Encode(raw))
+		require.NoError(t, err, raw)
+		got, err := Parse(Providers, Encode(raw))
+		require.NoError(t, err, raw)
+		assert.Equal(t, want, got, raw)
+		assert.Equal(t, want.GetCacheInvokerMapKey(), got.GetCacheInvokerMapKey(), raw)
+	}
+}
+
 func TestParameterNamesSurviveTheirKey(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a b", "a%b", "a+b", "a;b", "a#b", "é", "methods.Greet.timeout", ".hidden", "a?b", "a/b"} {
@@ -192,6 +211,15 @@ func TestARegisteredConsumerOnIPv6IsReadBack(t *testing.T) {
 		u.Ip = ip
 		assert.Equal(t, ip, readBack(t, u).Ip)
 	}
+}
+
+func TestAURLHasNotMoreParametersThanMakeSense(t *testing.T) {
+	t.Parallel()
+	const raw = "dubbo://10.0.0.1:1/a?x=y"
+	_, err := Parse(Providers, Encode(raw+strings.Repeat("&", maxParams-1)))
+	assert.NoError(t, err)
+	_, err = Parse(Providers, Encode(raw+strings.Repeat("&", maxParams)))
+	assert.ErrorContains(t, err, "more than 10000 parameters")
 }
 
 func TestGarbageInAKeyIsAnError(t *testing.T) {

@@ -112,10 +112,11 @@ func (q query) view(root string) listener.View {
 			if len(encoded) > sane.MaxURL {
 				return nil, sane.ErrTooLarge
 			}
-			if category == layout.Providers && !q.mayMatch(encoded) {
-				return nil, nil
+			text, err := layout.Decode(encoded)
+			if err != nil || category == layout.Providers && !q.mayMatch(text) {
+				return nil, err
 			}
-			u, err := layout.Parse(category, encoded)
+			u, err := text.URL(category)
 			if err != nil || !q.matches(u, category) {
 				return nil, err
 			}

@@ -99,8 +99,10 @@ func may(name, value string) bool {
 	if rule := rules[name]; rule != nil {
 		return rule(value)
 	}
-	if rule := rules[withoutMethod(name)]; rule != nil {
-		return rule(value)
+	if strings.Contains(name, ".") {
+		if rule := rules[withoutMethod(name)]; rule != nil {
+			return rule(value)
+		}
 	}
 	return true
 }
@@ -108,9 +110,6 @@ func may(name, value string) bool {
 // withoutMethod returns the name of a parameter without the method that it is for, and
 // without the "default." that Java has before those of all providers.
 func withoutMethod(name string) string {
-	if !strings.Contains(name, ".") {
-		return name
-	}
 	for rest, found := name, true; found; {
 		if _, rest, found = strings.Cut(rest, "."); rules[rest] != nil || rest == constant.AccessLogFilterKey {
 			return rest

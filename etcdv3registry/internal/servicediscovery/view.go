@@ -10,6 +10,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/parallel"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 )
 
@@ -18,6 +19,7 @@ type view struct {
 	prefix string
 	feed   *listener.Feed
 	all    map[string]*seen    // instances, by key
+	order  []string            // the keys of all, sorted; nil: not known
 	others map[string]struct{} // keys that are none, or cannot be read
 }
 
@@ -41,7 +43,12 @@ func newView(hub *listener.Hub, prefix string) *view {
 // have, and whether one has by more than that its key was created anew: it was
 // read out of another store perhaps.
 func (v *view) update() (changed []string, news bool) {
-	for _, c := range v.feed.Take() {
+	changes := v.feed.Take()
+	parallel.Each(len(changes), func(i int) { v.decoded(changes[i]) })
+	if len(changes) > fewKeys {
+		v.order = nil
+	}
+	for _, c := range changes {
 		old := v.all[c.Key]
 		now := v.read(c)
 		switch {
@@ -53,9 +60,9 @@ func (v *view) update() (changed []string, news bool) {
 			}
 			continue
 		case now != nil:
-			v.all[c.Key] = seenIn(c, now, old)
+			v.set(c.Key, seenIn(c, now, old))
 		default:
-			delete(v.all, c.Key)
+			v.set(c.Key, nil)
 		}
 		if old != nil || now != nil {
 			changed, news = append(changed, c.Key), true
@@ -84,8 +91,7 @@ func (v *view) read(c listener.Change) *found {
 	if c.Deleted {
 		return nil
 	}
-	if layout.IsInstance(c.Key, v.prefix) {
-		now := c.Decode(decode).(*found)
+	if now := v.decoded(c); now != nil {
 		if now.err == nil {
 			return now
 		}
@@ -95,10 +101,48 @@ func (v *view) read(c listener.Change) *found {
 	return nil
 }
 
+// decoded returns what the value of a key says, once it has been decoded for whichever
+// reader; nil for one that is not that of an instance.
+func (v *view) decoded(c listener.Change) *found {
+	if c.Deleted || !layout.IsInstance(c.Key, v.prefix) {
+		return nil
+	}
+	return c.Decode(decode).(*found)
+}
+
+// fewKeys is how many keys are put in order one by one, rather than all anew.
+const fewKeys = 32
+
+// set notes what is under a key; nil: nothing.
+func (v *view) set(key string, now *seen) {
+	if now != nil {
+		v.all[key] = now
+	} else {
+		delete(v.all, key)
+	}
+	if v.order == nil {
+		return
+	}
+	switch at, known := slices.BinarySearch(v.order, key); {
+	case known && now == nil:
+		v.order = slices.Delete(v.order, at, at+1)
+	case !known && now != nil:
+		v.order = slices.Insert(v.order, at, key)
+	}
+}
+
+// keys returns the keys of all instances in their order.
+func (v *view) keys() []string {
+	if v.order == nil {
+		v.order = slices.Sorted(maps.Keys(v.all))
+	}
+	return v.order
+}
+
 // instances returns the reader's own copies, in the order of their keys.
 func (v *view) instances() []registry.ServiceInstance {
 	instances := make([]registry.ServiceInstance, 0, len(v.all))
-	for _, key := range slices.Sorted(maps.Keys(v.all)) {
+	for _, key := range v.keys() {
 		s := v.all[key]
 		if s.own == nil {
 			s.own = incarnationOf(s.instance, s.created)

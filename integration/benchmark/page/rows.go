@@ -50,9 +50,10 @@ func groups() []group {
 		{"Recovery", fmt.Sprintf("A process with %s registrations, and a consumer of them, with the default session. The floor keeps nothing true, and is not asked for what was lost.", count(scale.Of(1000, 30))), []row{
 			{"the server was away for 5 s: until all is exact", "InterfaceLevel/Recovery/restart", "total-sec", duration},
 			{"all sessions ended by an operator: until all keys are back", "InterfaceLevel/Recovery/sessions", "total-sec", duration},
+			{"for how long each was gone, p99", "InterfaceLevel/Recovery/sessions", "p99-sec", duration},
 			{"a key deleted by hand: until it is back, p50", "InterfaceLevel/Recovery/one-key", "p50-sec", duration},
 			{"p99", "InterfaceLevel/Recovery/one-key", "p99-sec", duration},
-			{"all keys deleted by hand: until they are back", "InterfaceLevel/Recovery/all-keys", "total-sec", duration},
+			{"all keys deleted by hand, one after another: for how long each was gone, p99", "InterfaceLevel/Recovery/all-keys", "p99-sec", duration},
 		}},
 		{"A herd", fmt.Sprintf("%s processes, each with a connection, a session, a provider and a subscription of its own, when their server was killed and comes back after 12 s. All of them are on one machine with it.", count(scale.Of(1000, 100))), []row{
 			{"until all is exact", "InterfaceLevel/Herd", "total-sec", duration},

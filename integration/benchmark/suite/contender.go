@@ -79,3 +79,9 @@ type Store interface {
 
 // Revoker is a Store in which an operator can end all sessions.
 type Revoker interface{ RevokeAll(t testing.TB) }
+
+// Observer is a Store that tells of each key when it went and came back.
+type Observer interface {
+	// Observe notes what happens below a path from now on, until the benchmark ends.
+	Observe(t testing.TB, path string) *returns
+}

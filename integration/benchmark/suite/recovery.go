@@ -3,6 +3,8 @@
 package suite
 
 import (
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,6 +58,59 @@ func (s *scene) awaitKeys(begin time.Time) {
 	reportArrived(s.b, min(there, s.n), s.n, s.limit())
 }
 
+// returns is how long keys were gone that are back.
+type returns struct {
+	mu   sync.Mutex // guards what follows
+	gone map[string]time.Time
+	took distribution
+	last time.Time // when the last one came back
+}
+
+func (r *returns) note(key string, deleted bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	since, gone := r.gone[key]
+	switch {
+	case deleted && !gone:
+		r.gone[key] = time.Now()
+	case !deleted && gone:
+		delete(r.gone, key)
+		r.last = time.Now()
+		r.took = append(r.took, r.last.Sub(since))
+	}
+}
+
+func (r *returns) back() (n int, last time.Time, took distribution) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.took), r.last, slices.Clone(r.took)
+}
+
+// lose has all keys lost, and waits until they are back. It reports how long that
+// took, and of each key how long it was gone, if the store tells.
+func (s *scene) lose(lose func()) {
+	s.b.Helper()
+	store, ok := s.store.(Observer)
+	if !ok {
+		begin := time.Now()
+		lose()
+		s.awaitKeys(begin)
+		return
+	}
+	seen, begin := store.Observe(s.b, pathOf(serviceName(0))), time.Now()
+	lose()
+	testkit.Poll(s.limit()-time.Since(begin), time.Millisecond, func() bool {
+		n, _, _ := seen.back()
+		return n >= s.n
+	})
+	n, last, took := seen.back()
+	if n >= s.n {
+		reportTime(s.b, last.Sub(begin), "total")
+		took.report(s.b)
+	}
+	reportArrived(s.b, min(n, s.n), s.n, s.limit())
+}
+
 // recoverRestart measures the time from the moment when a server that was away
 // serves again, until all keys are there, each of a session that lives, and the
 // consumer knows all providers: one more than before, which another program has
@@ -87,11 +142,7 @@ func recoverSessions(b *testing.B, c Contender) {
 	if !ok {
 		b.Skip("no operator can end a session")
 	}
-	once(b, func() {
-		begin := time.Now()
-		store.RevokeAll(b)
-		s.awaitKeys(begin)
-	})
+	once(b, func() { s.lose(func() { store.RevokeAll(b) }) })
 }
 
 // recoverKey measures how long it takes until a key is back that somebody has
@@ -119,10 +170,11 @@ func recoverKeys(b *testing.B, c Contender) {
 	s := newScene(b, c)
 	keys := s.keys()
 	once(b, func() {
-		for _, key := range keys {
-			s.store.Delete(b, key)
-		}
-		s.awaitKeys(time.Now())
+		s.lose(func() {
+			for _, key := range keys {
+				s.store.Delete(b, key)
+			}
+		})
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -73,4 +74,25 @@ func (s *etcdStore) RevokeAll(t testing.TB) {
 	}
 }
 
-var _ Revoker = (*etcdStore)(nil)
+func (s *etcdStore) Observe(t testing.TB, path string) *returns {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, done := &returns{gone: map[string]time.Time{}}, make(chan struct{})
+	events := s.client.Watch(ctx, path, clientv3.WithPrefix(), clientv3.WithCreatedNotify())
+	<-events
+	go func() {
+		defer close(done)
+		for response := range events {
+			for _, e := range response.Events {
+				r.note(string(e.Kv.Key), e.Type == clientv3.EventTypeDelete)
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return r
+}
+
+var (
+	_ Revoker  = (*etcdStore)(nil)
+	_ Observer = (*etcdStore)(nil)
+)
