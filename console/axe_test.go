@@ -56,6 +56,10 @@ func TestAxeFindsNothing(t *testing.T) {
 			page.click(fmt.Sprintf("#views [data-view=%s]", view))
 			look(view + ", " + scheme)
 		}
+		page.click(".service .history")
+		page.wait("document.querySelectorAll('#history-list li').length > 0")
+		look("a history, " + scheme)
+		page.click("#history-close")
 		page.click("[data-category=providers] .open")
 		page.click("[data-do=weight]")
 		look("a form, " + scheme)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/timeline"
 )
 
 // config is what the console is started with.
@@ -58,7 +59,9 @@ func start(c config) (*console, error) {
 	if c.access.write {
 		do = &actions{config: c, catalog: shown, store: following.look, client: following.client, audit: cmp.Or(c.audit, slog.Default())}
 	}
-	gate, err := newGate(c.access, listener.Addr(), handler(shown, newAbout(c), do))
+	clock := &timeline.Clock{}
+	lines := newHistories(following, clock)
+	gate, err := newGate(c.access, listener.Addr(), handler(shown, newAbout(c), do, lines))
 	if err != nil {
 		_ = listener.Close()
 		return nil, usageError{err}
@@ -81,7 +84,7 @@ func start(c config) (*console, error) {
 			IdleTimeout:       time.Minute,
 		},
 	}
-	started.running.Go(func() { askEtcd(ctx, c, shown.setEtcd) })
+	started.running.Go(func() { askEtcd(ctx, c, clock, shown.setEtcd) })
 	started.running.Go(func() { following.run(ctx) })
 	started.running.Go(func() {
 		if err := started.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -147,8 +147,8 @@ func TestPageIsUsedByKeyboard(t *testing.T) {
 	page.press(kb.Escape)
 	page.wait("document.querySelectorAll('.service:not([hidden])').length === 4")
 
-	// From the filter: two buttons, the first service, its first provider.
-	for range 4 {
+	// From the filter: two buttons, the first service, its history, its first provider.
+	for range 5 {
 		page.press(kb.Tab)
 	}
 	page.wait("document.activeElement.matches('.open')")

@@ -8,6 +8,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/timeline"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -26,8 +27,8 @@ const (
 
 // askEtcd asks etcd whether it is there, again and again until ctx ends, and
 // tells what it finds. A registry of dubbo-go has no way to say so, hence the
-// connection of its own.
-func askEtcd(ctx context.Context, c config, tell func(s etcdStatus, reason string)) {
+// connection of its own. The clock hears which revision etcd has.
+func askEtcd(ctx context.Context, c config, clock *timeline.Clock, tell func(s etcdStatus, reason string)) {
 	var client *clientv3.Client
 	defer func() {
 		if client != nil {
@@ -40,8 +41,12 @@ func askEtcd(ctx context.Context, c config, tell func(s etcdStatus, reason strin
 			client, err = c.Dial(ctx)
 		}
 		if err == nil {
+			var answer *clientv3.GetResponse
 			asking, cancel := context.WithTimeout(ctx, answerTimeout)
-			_, err = client.Get(asking, c.Root()+"/") // what the registry reads begins so
+			asked := time.Now()
+			if answer, err = client.Get(asking, c.Root()+"/"); err == nil { // what the registry reads begins so
+				clock.Note(answer.Header.ClusterId, answer.Header.Revision, asked, time.Now())
+			}
 			cancel()
 		}
 		switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/timeline"
 )
 
 func TestEtcdThatRefusesIsToldFromOneThatIsAway(t *testing.T) {
@@ -21,7 +22,7 @@ func TestEtcdThatRefusesIsToldFromOneThatIsAway(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		c := config{Target: target.Target{Address: etcd.address(), Group: "dubbo", Username: username, Password: password}, askEvery: 50 * time.Millisecond}
-		askEtcd(ctx, c, func(s etcdStatus, reason string) {
+		askEtcd(ctx, c, &timeline.Clock{}, func(s etcdStatus, reason string) {
 			require.NotContains(t, reason, secret)
 			require.Equal(t, s == refuses, reason != "", "a refusal has a reason: %q", reason)
 			if s == want {

@@ -66,7 +66,7 @@ type message struct {
 }
 
 // handler serves the page. With no actions nothing can be changed by it.
-func handler(c *catalog, a about, do *actions) http.Handler {
+func handler(c *catalog, a about, do *actions, lines *histories) http.Handler {
 	assets, err := fs.Sub(web, "web")
 	if err != nil {
 		panic(err) // the name is not a path
@@ -74,6 +74,7 @@ func handler(c *catalog, a about, do *actions) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(assets))
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) { stream(w, r, c, a) })
+	mux.HandleFunc("GET /history", lines.serve)
 	if do != nil {
 		mux.HandleFunc("POST /action", do.serve)
 	}

@@ -19,7 +19,7 @@ import (
 func serve(t *testing.T, c *catalog) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	gate, err := newGate(access{}, server.Listener.Addr(), handler(c, about{Run: 1, Etcd: "127.0.0.1:2379", Root: "/dubbo"}, nil))
+	gate, err := newGate(access{}, server.Listener.Addr(), handler(c, about{Run: 1, Etcd: "127.0.0.1:2379", Root: "/dubbo"}, nil, nil))
 	require.NoError(t, err)
 	server.Config.Handler = gate
 	server.Start()

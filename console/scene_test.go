@@ -71,6 +71,14 @@ func TestScreenshot(t *testing.T) {
 	take("-narrow-detail")
 	page.click("#detail-close")
 	page.do(chromedp.EmulateViewport(1180, 860))
+	changeScene(etcd)
+	page.click("#views [data-view=application]")
+	page.waitText("[data-application=orders] summary", "1 instance")
+	page.click("[data-application=orders] .history")
+	page.wait("document.querySelectorAll('#history-list li').length > 6")
+	take("-history")
+	page.click("#history-close")
+	page.click("#views [data-view=service]")
 	etcd.Kill()
 	page.waitText("#notice", "as it was last seen")
 	take("-away")
@@ -121,6 +129,16 @@ func putApplications(e *etcdServer) {
 			`{"serviceName":%q,"host":%q,"port":20000,"metadata":{%s,"dubbo.endpoints":"[{\"port\":20000,\"protocol\":\"tri\"}]","timestamp":"%d"}}`,
 			instance.application, instance.host, instance.more, time.Now().Add(-time.Duration(26+i)*time.Hour).UnixMilli()), clientv3.WithLease(lease.ID))
 	}
+}
+
+// changeScene has an instance of putApplications change, and another one go.
+func changeScene(e *etcdServer) {
+	const changed, gone = "/services/orders/10.4.0.21:20000", "/services/orders/10.4.0.22:20000"
+	got, err := e.Client().Get(e.t.Context(), changed)
+	require.NoError(e.t, err)
+	value := strings.Replace(string(got.Kvs[0].Value), `"port":20000,`, `"port":20000,"weight":300,`, 1)
+	testkit.Put(e.t, e.Client(), changed, value, clientv3.WithLease(clientv3.LeaseID(got.Kvs[0].Lease)))
+	e.delete(gone)
 }
 
 // configOf is that of a console in a test.

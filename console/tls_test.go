@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/timeline"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 )
 
@@ -26,7 +27,7 @@ func TestEtcdWithTLSIsRead(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	askEtcd(ctx, c, func(s etcdStatus, _ string) {
+	askEtcd(ctx, c, &timeline.Clock{}, func(s etcdStatus, _ string) {
 		if s == answers {
 			cancel()
 		}

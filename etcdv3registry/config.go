@@ -110,6 +110,8 @@ var parameters = []parameter{
 		func(d *draft, v string) bool { return readBool(v, &d.KeepLast) }},
 	{"endpoints.sync", "false", "true or false",
 		func(d *draft, v string) bool { return readBool(v, &d.Cluster.SyncEndpoints) }},
+	{"requests.trace", "false", "true or false",
+		func(d *draft, v string) bool { return readBool(v, &d.Cluster.Tracing) }},
 	{"script-rules", "false", "true or false",
 		func(d *draft, v string) bool { return readBool(v, &d.ScriptRules) }},
 	{"password-file", "", "the path of a file that holds the password",

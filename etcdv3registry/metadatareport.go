@@ -25,6 +25,7 @@ func (metadataReports) CreateMetadataReport(u *common.URL) report.MetadataReport
 		return metadatareport.Broken(common.NewURLWithOptions(common.WithProtocol(Protocol)), err) // the address may be what is wrong, and hold a password
 	}
 	cfg := s.of(u, s.root())
+	cfg.Services = joinPath(s.namespace, "services")
 	cfg.CachePath = func(string) string { return s.cachePath(applicationOfProcess()) }
 	return metadatareport.New(cfg)
 }

@@ -9,6 +9,7 @@ import { connect, link, setOpen, showLink } from './link.js';
 import { kinds, needsAttention } from './rows.js';
 import { showEmpty } from './empty.js';
 import { actionsFor } from './actions.js';
+import { isHistoryOpen } from './history.js';
 
 const manyGroups = 12; // more than so many start folded
 const fewProblems = 5; // so many are shown at first
@@ -148,7 +149,7 @@ byId('empty-clear').addEventListener('click', () => {
 });
 byId('services').addEventListener('toggle', showFold, true);
 document.addEventListener('keydown', event => {
-  if (isOpen() || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (isOpen() || isHistoryOpen() || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === '/' && document.activeElement !== byId('filter')) {
     event.preventDefault();
     byId('filter').focus();

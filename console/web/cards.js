@@ -5,6 +5,7 @@
 
 import { ago, element, plural, since, time } from './elements.js';
 import { badgesOf, isWide, kinds } from './rows.js';
+import { historyButton } from './history.js';
 
 const fadeTime = 1500; // how long what is gone stays to be seen, in ms
 const longTable = 100; // rows; longer ones are made in part
@@ -44,7 +45,7 @@ function makeGroup(kind, name) {
   const badges = element('span', { class: 'badges' });
   const tally = element('span', { class: 'tally' });
   const summary = element('summary', {}, heading, badges, tally);
-  const card = element('details', { class: 'service' }, summary);
+  const card = element('details', { class: 'service' }, summary, kind === 'rules' ? null : historyButton(kind, name));
   card.dataset.kind = kind;
   card.dataset[kind] = name;
   const group = { kind, data: null, card, badges, tally, tables: new Map() };

@@ -74,7 +74,7 @@ type Key struct {
 
 // Read reads a key and its value.
 func (l Layout) Read(name string, value []byte) Key {
-	k := l.split(name)
+	k := l.Split(name)
 	switch k.Kind {
 	case Provider, Consumer, Configurator, Router:
 		k.URL, k.Err = parseURL(k.Kind, k.Part)
@@ -90,8 +90,9 @@ func (l Layout) Read(name string, value []byte) Key {
 	return k
 }
 
-// split says what a key is by its name.
-func (l Layout) split(name string) Key {
+// Split says what a key is by its name, and nothing of what only its value says, or the
+// URL in it.
+func (l Layout) Split(name string) Key {
 	k := Key{Name: name, Kind: Other}
 	if rest, ok := strings.CutPrefix(name, l.Config+"/"); ok {
 		if k.Of, k.Part, ok = strings.Cut(rest, "/"); ok && k.Part != "" {

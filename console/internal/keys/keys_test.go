@@ -33,7 +33,7 @@ func TestKeysAreToldApart(t *testing.T) {
 		"/dubbo/":                               {Kind: Other},
 		"/else/where":                           {Kind: Other},
 	} {
-		got := usual.split(name)
+		got := usual.Split(name)
 		require.Equal(t, want.Kind, got.Kind, name)
 		if want.Kind != Other {
 			require.Equal(t, [2]string{want.Of, want.Part}, [2]string{got.Of, got.Part}, name)

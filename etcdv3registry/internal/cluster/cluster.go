@@ -40,6 +40,8 @@ type Cluster struct {
 
 	users   int           // guarded by table.mu
 	session time.Duration // zero while no user has asked for one; guarded by table.mu
+	tracing bool          // a user has asked for it; guarded by table.mu
+	settled bool          // the connection is made, or has been begun; guarded by table.mu
 
 	client   atomic.Pointer[clientv3.Client]
 	dialing  chan struct{} // held by the one who connects
@@ -76,6 +78,7 @@ func Acquire(cfg Config) *Cluster {
 		c.reportLocked()
 	}
 	c.agreeLocked(cfg.Session)
+	c.traceLocked(cfg.Tracing)
 	c.users++
 	return c
 }
@@ -94,12 +97,32 @@ func (c *Cluster) agreeLocked(session time.Duration) {
 	}
 }
 
-// agreed is the configuration, with the session that all share.
+// traceLocked notes whether the requests are to be traced: it is decided with the
+// connection, so that it costs nothing where it is not wanted.
+func (c *Cluster) traceLocked(wanted bool) {
+	switch {
+	case !wanted || c.tracing:
+	case c.settled:
+		logger.Warnf("[etcdv3] requests.trace=true is not used: this process is already connected to the same etcd without it, for a configuration center or another registry that does not have it")
+	default:
+		c.tracing = true
+	}
+}
+
+// unsettle notes that there is no connection yet, after all.
+func (c *Cluster) unsettle() {
+	table.mu.Lock()
+	defer table.mu.Unlock()
+	c.settled = false
+}
+
+// agreed is the configuration to connect with, with what all share.
 func (c *Cluster) agreed() Config {
 	table.mu.Lock()
 	defer table.mu.Unlock()
 	cfg := c.cfg
-	cfg.Session = cmp.Or(c.session, DefaultSession)
+	cfg.Session, cfg.Tracing = cmp.Or(c.session, DefaultSession), c.tracing
+	c.settled = true
 	return cfg
 }
 
@@ -275,6 +298,7 @@ func (c *Cluster) Client(ctx context.Context) (*clientv3.Client, error) {
 	}
 	client, err := connect(c.ctx, c.agreed(), &c.observer, c.members)
 	if err != nil {
+		c.unsettle()
 		c.observer.traffic.failed("Connect", err)
 		return nil, fmt.Errorf("connect to etcd at %v%s: %w", c.cfg.Endpoints, c.cfg.asUser(), err)
 	}

@@ -38,6 +38,9 @@ type Config struct {
 	// as well.
 	SyncEndpoints bool
 	Retry         retry.Policy // of requests whose answer somebody waits for
+	// Tracing makes spans of the requests. It holds if any user asks for it before there
+	// is a connection.
+	Tracing bool
 	// Dial returns the client. Nil: one that is connected to the endpoints. It is
 	// for tests.
 	Dial func(context.Context) (*clientv3.Client, error)

@@ -10,6 +10,8 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/tracing"
 )
 
 // connect makes the client; it ends with ctx. The observer sees its traffic, and
@@ -29,6 +31,9 @@ func connect(ctx context.Context, c Config, o *observer, m *members) (*clientv3.
 		MaxUnaryRetries:      3, // what has to be retried for longer is retried by package retry
 		DialOptions:          append(o.dialOptions(), reconnect(c.Session), grpc.WithChainUnaryInterceptor(forgetToken, failFast)),
 		Logger:               zap.NewNop(), // what matters is logged here, once, in dubbo-go's log
+	}
+	if c.Tracing { // inside the other interceptors: each attempt is a span
+		cfg.DialOptions = append(cfg.DialOptions, grpc.WithChainUnaryInterceptor(tracing.Unary))
 	}
 	if c.PasswordFile != "" {
 		password, err := ReadPassword(c.PasswordFile)

@@ -195,10 +195,21 @@ func (e *Etcd) branchLocked(r *etcdserverpb.TxnRequest) *etcdserverpb.TxnRespons
 	return response
 }
 
-// holdsLocked knows the comparisons of numbers.
+// holdsLocked compares all keys of a range, as etcd does.
 func (e *Etcd) holdsLocked(c *etcdserverpb.Compare) bool {
+	if len(c.RangeEnd) == 0 {
+		return compares(c, e.keyLocked(string(c.Key)))
+	}
+	found, _ := e.rangeLocked(&etcdserverpb.RangeRequest{Key: c.Key, RangeEnd: c.RangeEnd}) // as it is now
+	if len(found.Kvs) == 0 {
+		return compares(c, &mvccpb.KeyValue{})
+	}
+	return !slices.ContainsFunc(found.Kvs, func(kv *mvccpb.KeyValue) bool { return !compares(c, kv) })
+}
+
+// compares knows the comparisons of numbers.
+func compares(c *etcdserverpb.Compare, kv *mvccpb.KeyValue) bool {
 	var is, want int64
-	kv := e.keyLocked(string(c.Key))
 	switch c.Target {
 	case etcdserverpb.Compare_CREATE:
 		is, want = kv.CreateRevision, c.GetCreateRevision()

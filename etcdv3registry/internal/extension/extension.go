@@ -25,7 +25,9 @@ type Config struct {
 	Cluster cluster.Config
 	Root    string        // what every key begins with: "/dubbo", "/tenant/services"
 	Timeout time.Duration // how long a call of the framework waits for etcd
-	Check   bool          // an etcd that is away is an error, instead of going on without
+	// Services is what the keys of instances begin with, for a metadata report.
+	Services string
+	Check    bool // an etcd that is away is an error, instead of going on without
 	// KeepLast has consumers keep the last providers when all of them are gone, until
 	// there are some again.
 	KeepLast bool

@@ -33,10 +33,3 @@ func (p published) Apply(now desired.Content, first bool) desired.Content {
 	}
 	return desired.Content{Value: p.content, Exists: true}
 }
-
-// unpublished desires that there is no metadata.
-type unpublished struct{}
-
-func (unpublished) Part() string { return "" }
-
-func (unpublished) Apply(desired.Content, bool) desired.Content { return desired.Content{} }

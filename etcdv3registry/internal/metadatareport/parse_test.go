@@ -73,8 +73,6 @@ func TestMergesWriteOnlyWhatTheyHaveTo(t *testing.T) {
 		{"MetadataThatWasPublishedAlready", published{"mine"}, false, there("mine"), "nothing"},
 		{"MetadataThatAnotherInstanceHasRefreshed", published{"mine"}, true, there("newer"), "nothing"},
 		{"MetadataThatIsLost", published{"mine"}, true, desired.Content{}, "put mine"},
-		{"MetadataThatIsToBeGone", unpublished{}, false, there("x"), "delete"},
-		{"MetadataThatIsGone", unpublished{}, false, desired.Content{}, "nothing"},
 		{"TheFirstApplication", mapped{"a"}, false, desired.Content{}, "put a"},
 		{"AnotherApplication", mapped{"b"}, false, there("a"), "put a,b"},
 		{"AnApplicationThatIsThere", mapped{"a"}, true, there("b,a"), "nothing"},

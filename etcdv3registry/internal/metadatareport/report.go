@@ -31,6 +31,7 @@ type Report struct {
 	mu       sync.Mutex // guards what follows
 	mappings map[string][]*mapping
 	undo     func() // ends what BeforeInstance began; nil before the first registration
+	usage    *usage // as it was looked at last; nil: it was not
 }
 
 var _ report.MetadataReport = (*Report)(nil)
@@ -120,16 +121,6 @@ func (r *Report) prepares() (announced bool, err error) {
 		r.undo = c.BeforeInstance(r.user.Registrations.Flush)
 	}
 	return c.Announced(), nil
-}
-
-// UnPublishAppMetadata deletes the metadata of a revision, if it is there. It
-// waits for etcd as PublishAppMetadata does.
-func (r *Report) UnPublishAppMetadata(application, revision string) error {
-	key, err := named(layout.MetadataKey(r.user.Root, application, revision))
-	if err != nil {
-		return err
-	}
-	return r.register("the removal of metadata "+revision+" of "+application, desired.Key{Name: key, Merge: unpublished{}})
 }
 
 const (

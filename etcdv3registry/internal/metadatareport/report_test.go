@@ -35,7 +35,7 @@ func withReport(t *testing.T, change func(*extension.Config), test func(*testing
 	synctest.Test(t, func(t *testing.T) {
 		e := etcdfake.New()
 		cfg := extension.Config{
-			Root: "/dubbo", Timeout: 3 * time.Second,
+			Root: "/dubbo", Services: "/services", Timeout: 3 * time.Second,
 			Cluster: cluster.Config{Endpoints: []string{"etcd:2379"}, Timeout: time.Second, Retry: retry.NTimes(1, 100*time.Millisecond), Dial: e.Dial(t)},
 		}
 		if change != nil {
@@ -53,7 +53,9 @@ func metadataOf(application string) *info.MetadataInfo {
 
 func TestMetadataIsPublishedListedAndDeleted(t *testing.T) {
 	withReport(t, nil, func(t *testing.T, e *etcdfake.Etcd, r *Report) {
-		require.NoError(t, r.PublishAppMetadata("shop", "r1", metadataOf("shop")))
+		old := metadataOf("shop")
+		old.LastUpdatedTime = 1
+		require.NoError(t, r.PublishAppMetadata("shop", "r1", old))
 		require.NoError(t, r.PublishAppMetadata("shop", "r2", metadataOf("shop")))
 		meta, err := r.GetAppMetadata("shop", "r1")
 		require.NoError(t, err)
