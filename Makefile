@@ -142,6 +142,11 @@ interop-quick: etcd ## the calls and the keys only, with the newest version
 	cd integration && INTEROP_JAVA=3.3.6 go test -race -tags interop -count=1 -parallel 3 -timeout $(TIMEOUT) -v \
 		-run '^(TestGoAndJavaCallEachOther|TestJavaAndGoFindEachOtherAndWriteTheSameKeys)$$' ./interop/
 
+.PHONY: interop-admin
+interop-admin: etcd ## beside dubbo-admin and pixiu, of checkouts: DUBBO_ADMIN=dir PIXIU=dir; docs/compatibility.md says which
+	cd integration && DUBBO_ADMIN=$(abspath $(DUBBO_ADMIN)) PIXIU=$(abspath $(PIXIU)) go test -tags interop -count=1 -parallel 2 -timeout 60m -v \
+		-run 'DubboAdmin|Pixiu' ./interop/
+
 .PHONY: axe
 axe: etcd ## axe-core looks at the console; needs Chromium and npm, which fetches it
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cd $$dir && npm pack --silent axe-core@4 >/dev/null && tar xzf axe-core-*.tgz && \

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
@@ -57,4 +58,30 @@ func TestApplicationsOfDifferentProtocolsAreCalledApart(t *testing.T) {
 		awaitView(t, c, all)
 		requireView(t, c, all)
 	})
+}
+
+// When dubbo-go exports a service of the dubbo protocol again, for an override of
+// the config center, it forgets who serves it.
+func TestADubboServiceIsServedAfterAnOverrideOfTheConfigCenter(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	s := governed(etcd, provider(t, etcd, "old", long, plain))
+	s.Address, s.Also = "", []endpoint{{Protocol: hessian, Address: s.Address}}
+	old := start(t, s)
+	c := start(t, consumer(etcd, long, plain))
+	awaitCalls(t, c, plain, old)
+	rule := tagging("old", "", "2500")
+	for timeout, rule := range map[string]string{
+		"2500": rule,
+		"2600": strings.NewReplacer("2500", "2600", `addresses: ["0.0.0.0:0"]`, "addresses: []").Replace(rule),
+		"":     "",
+	} {
+		putRule(t, etcd, "old.configurators", rule)
+		eventually(t, func() string { return "no timeout=" + timeout }, func() bool {
+			ks := keys(t, etcd, providersOf(plain))
+			return len(ks) == 1 && ks[0].param("timeout") == timeout
+		})
+		c.reset() // while it is exported again dubbo-go refuses calls
+		awaitCalls(t, c, plain, old)
+	}
 }

@@ -105,8 +105,7 @@ func TestConditionRuleOfTheConsumersOwnApplication(t *testing.T) {
 }
 
 // tagging is an override for all instances of an application: a consumer that
-// asks for no tag does not call those that have one. Other than Java, dubbo-go
-// needs a port in the address.
+// asks for no tag does not call those that have one.
 func tagging(application, tag, timeout string) string {
 	return fmt.Sprintf(`configVersion: v2.7
 scope: application

@@ -11,6 +11,9 @@
 // a main class of java/. Both are told the same way what they are, and answer the
 // same commands (peer_test.go). Each test is run with each version of Java's Dubbo
 // in javaVersions; INTEROP_JAVA names one of them.
+//
+// dubbo-admin and pixiu are built from checkouts, which DUBBO_ADMIN and PIXIU name
+// (checkout_test.go): make interop-admin.
 package interop_test
 
 import (

@@ -197,9 +197,11 @@ func (p *peer) log() string {
 	return string(log)
 }
 
-// tail returns the last lines of the log. With INTEROP_LOGS set it is all of it.
-func (p *peer) tail() string {
-	lines := strings.SplitAfter(p.log(), "\n")
+func (p *peer) tail() string { return lastLines(p.log()) }
+
+// lastLines returns those of a log. With INTEROP_LOGS set it is all of it.
+func lastLines(log string) string {
+	lines := strings.SplitAfter(log, "\n")
 	if os.Getenv("INTEROP_LOGS") != "" {
 		return strings.Join(lines, "")
 	}

@@ -4,6 +4,7 @@ package configcenter
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"sync"
 
@@ -29,12 +30,23 @@ func (c checked) ParseToUrls(content string) ([]*common.URL, error) {
 	}
 	urls, err := c.ConfigurationParser.ParseToUrls(content)
 	for _, u := range urls {
+		withPort(u)
 		var left sane.ParametersError
 		if errors.As(sane.Overrides(u), &left) {
 			logger.Warnf("[etcdv3] skipping %s of an override: %v", left.Part(), left)
 		}
 	}
 	return urls, err
+}
+
+// withPort gives an override's address the port 0 if it has none, as one that was
+// given no addresses: the framework compares an IP, which common.NewURL of v3.3.2
+// takes of addresses with a port only.
+func withPort(u *common.URL) {
+	if u.Port == "" && u.Ip == "" {
+		u.Ip, u.Port = u.Location, "0"
+		u.Location = net.JoinHostPort(u.Ip, u.Port)
+	}
 }
 
 // maxRule is how many bytes an override may have.

@@ -43,6 +43,25 @@ func TestOverridesHaveNoParametersThatWouldPanic(t *testing.T) {
 	})
 }
 
+// As in Java, which dubbo-admin writes for.
+func TestAnOverrideNeedsNoPort(t *testing.T) {
+	with(t, func(t *testing.T, _ *etcdfake.Etcd, c *Center) {
+		for addresses, want := range map[string]string{
+			"":                               "0.0.0.0:0",
+			`addresses: ["0.0.0.0"], `:       "0.0.0.0:0",
+			`addresses: ["10.0.0.7:20000"],`: "10.0.0.7:20000",
+		} {
+			for _, scope := range []string{"service", "application"} {
+				urls, err := c.Parser().ParseToUrls("configVersion: v3.0\nscope: " + scope + "\nkey: shop\nenabled: true\nconfigs:\n- {" + addresses + "side: provider, parameters: {timeout: \"7\"}}\n")
+				require.NoError(t, err)
+				require.Len(t, urls, 1)
+				assert.Equal(t, want, urls[0].Ip+":"+urls[0].Port, addresses)
+				assert.Equal(t, want, urls[0].Location, addresses)
+			}
+		}
+	})
+}
+
 func TestProgramsAreNotRunUnlessThatIsWanted(t *testing.T) {
 	for _, wanted := range []bool{false, true} {
 		with(t, func(t *testing.T, e *etcdfake.Etcd, c *Center) {

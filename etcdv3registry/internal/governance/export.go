@@ -43,7 +43,9 @@ type Origin struct {
 	mu         sync.Mutex        // guards what follows
 	first      map[string]string // as it was exported first
 	params     map[string]string
-	overridden map[string]bool // names of parameters; what is exported says nothing about params here
+	overridden map[string]bool            // names of parameters; what is exported says nothing about params here
+	url        *common.URL                // as it was exported last
+	served     map[string]*common.Service // who serves it, by the protocol
 }
 
 // ExportKey tells providers apart, whether they are registered or subscribe.
@@ -62,6 +64,10 @@ func NewExport(u *common.URL, l registry.NotifyListener, o *Origin) registry.Not
 		o.first = params
 	}
 	o.params = params
+	o.url = u
+	if served := servedNow(u); len(served) > 0 {
+		o.served = served
+	}
 	return &export{NotifyListener: l, url: u, origin: o}
 }
 
@@ -80,6 +86,21 @@ func (o *Origin) Restore(names []string) {
 			o.overridden[name] = true
 		}
 	}
+}
+
+// ServeAgain has those known again who serve what is exported. It is to be called
+// when the framework may have exported it again.
+func (o *Origin) ServeAgain() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	serveAgain(o.url, o.served)
+}
+
+// End says that it is not exported any more.
+func (o *Origin) End() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.served = nil
 }
 
 func paramsOf(u *common.URL) map[string]string {
@@ -102,10 +123,9 @@ func (e *export) NotifyAll(events []*registry.ServiceEvent, done func()) {
 		urls = append(urls, event.Service)
 	}
 	if changes := e.origin.changes(e.url, rulesOf(urls)); len(changes) > 0 {
-		served := servedNow(e.url)
 		e.NotifyListener.Notify(added(e.ruleFor(changes)))
-		serveAgain(e.url, served)
 	}
+	e.origin.ServeAgain() // a config center may have had it exported again, too
 }
 
 // forgetful are the protocols that forget who serves a service when it is not

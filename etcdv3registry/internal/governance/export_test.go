@@ -182,3 +182,31 @@ func TestWhoeverServesIsKnownWhenItIsExportedAgain(t *testing.T) {
 	require.NotNil(t, served)
 	assert.Same(t, greeter, served.Service().Interface())
 }
+
+// A config center has the framework export again without a word to the registry but
+// that it registers.
+func TestWhoeverServesIsKnownUntilItIsNotExportedAnyMore(t *testing.T) {
+	p := newProvider(t)
+	greeter := &Greeter{}
+	_, err := common.ServiceMap.Register(p.url.Service(), constant.DefaultProtocol, "g", "1", greeter)
+	require.NoError(t, err)
+	forget := func() {
+		_ = common.ServiceMap.UnRegister(p.url.Service(), constant.DefaultProtocol, p.url.ServiceKey())
+	}
+	known := func() bool {
+		return common.ServiceMap.GetServiceByServiceKey(constant.DefaultProtocol, p.url.ServiceKey()) != nil
+	}
+	t.Cleanup(forget)
+	e := NewExport(p.url, p, p.origin)
+	forget()
+	p.origin.ServeAgain()
+	require.True(t, known(), "registered")
+	forget()
+	e.NotifyAll(nil, func() {})
+	require.True(t, known(), "told of overrides")
+	forget()
+	p.origin.End()
+	p.origin.ServeAgain()
+	e.NotifyAll(nil, func() {})
+	require.False(t, known(), "ended")
+}

@@ -44,6 +44,14 @@ func (r *Registry) register(u *common.URL) error {
 	if err != nil {
 		return err
 	}
+	if layout.CategoryOf(u) == layout.Providers {
+		r.mu.Lock()
+		origin := r.origins[governance.ExportKey(u)]
+		r.mu.Unlock()
+		if origin != nil { // it is exported again
+			origin.ServeAgain()
+		}
+	}
 	return r.user.Registrations.Register(n)
 }
 
@@ -91,8 +99,12 @@ func (r *Registry) unregister(u *common.URL) error {
 	}
 	if layout.CategoryOf(u) == layout.Providers && r.user.Registrations.Holds(n) {
 		r.mu.Lock()
+		origin := r.origins[governance.ExportKey(u)]
 		delete(r.origins, governance.ExportKey(u)) // if it is exported again, that is how it is without rules
 		r.mu.Unlock()
+		if origin != nil {
+			origin.End()
+		}
 	}
 	return r.user.Registrations.Unregister(n)
 }
