@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -150,7 +151,29 @@ func prepareFramework(ctx context.Context, modfile, version string) (env []strin
 	}
 	env = []string{"GOWORK=off", "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" -mod=mod -modfile="+modfile)}
 	_, err = command(ctx, "", env, "go", "vet", withFramework)
+	var failed *commandError
+	if errors.As(err, &failed) {
+		if lacking := lackingIn(failed.said); len(lacking) > 0 {
+			err = lackingError{lacking}
+		}
+	}
 	return env, err
+}
+
+// lackingError is a version that this module is not for.
+type lackingError struct{ packages []string }
+
+func (e lackingError) Error() string {
+	return "it does not have " + strings.Join(e.packages, " and ") + ", which this module uses"
+}
+
+// lackingIn returns the packages of the framework that the go command looked for in
+// modules of their own.
+func lackingIn(said string) (packages []string) {
+	for _, found := range regexp.MustCompile(`finding module for package `+regexp.QuoteMeta(frameworkModule)+`/(\S+)`).FindAllStringSubmatch(said, -1) {
+		packages = append(packages, found[1])
+	}
+	return packages
 }
 
 // frameworkVersions returns those that are asked for.
@@ -184,8 +207,21 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-		return string(out), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, lines[len(lines)-1])
+		return string(out), &commandError{name + " " + strings.Join(args, " "), err, strings.TrimSpace(stderr.String())}
 	}
 	return string(out), nil
 }
+
+// commandError is a program that failed, and what it complained of.
+type commandError struct {
+	command string
+	err     error
+	said    string
+}
+
+func (e *commandError) Error() string {
+	lines := strings.Split(e.said, "\n")
+	return fmt.Sprintf("%s: %v: %s", e.command, e.err, lines[len(lines)-1])
+}
+
+func (e *commandError) Unwrap() error { return e.err }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,4 +75,15 @@ func TestTheNewestReleaseOfAMinorVersionIsTaken(t *testing.T) {
 	assert.Equal(t, "v3.5.10", version)
 	_, err = newestOf(versions, "3.8")
 	assert.Error(t, err)
+}
+
+func TestAVersionThatLacksPackagesIsNoFailure(t *testing.T) {
+	t.Parallel()
+	lacking := lackingIn("go: finding module for package " + frameworkModule + "/metrics/probe\nx.go:1:2: 403 Forbidden\ngo: finding module for package example.com/a\n")
+	require.Equal(t, []string{"metrics/probe"}, lacking)
+	all := tables{framework: []row{{version: "v3.3.1", err: fmt.Errorf("build: %w", lackingError{lacking})}}}
+	assert.False(t, all.failed())
+	assert.Contains(t, all.String(), "\ndubbo-go v3.3.1: build: it does not have metrics/probe, which this module uses\n")
+	assert.NotContains(t, all.String(), "|")
+	assert.True(t, tables{etcd: []row{{version: "3.4", err: errors.New("not there")}}}.failed())
 }
