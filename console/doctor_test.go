@@ -58,6 +58,14 @@ func TestDoctorReadsTheConfigurationAndTellsScripts(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &examinations))
 	require.False(t, examinations[0].Healthy)
 
+	for _, address := range []string{"http://" + etcd.Endpoint(), "zookeeper://" + etcd.Endpoint(), etcd.Endpoint() + ",http://" + etcd.Endpoint()} {
+		configure(address, "20s")
+		exit, _ = runProgram(t, "doctor", "-config", path)
+		require.Equal(t, exitUsage, exit, address)
+	}
+	configure("etcdv3://"+etcd.Endpoint(), "20s")
+	exit, out = runProgram(t, "doctor", "-config", path)
+	require.Equal(t, 0, exit, out)
 	configure(etcd.Endpoint(), "soon")
 	exit, _ = runProgram(t, "doctor", "-config", path)
 	require.Equal(t, exitUsage, exit)
@@ -65,4 +73,13 @@ func TestDoctorReadsTheConfigurationAndTellsScripts(t *testing.T) {
 	require.Equal(t, exitUsage, exit)
 	exit, _ = runProgram(t, "doktor")
 	require.Equal(t, exitUsage, exit)
+}
+
+func TestHelpNamesAllCommands(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command(binary(t, "console"), "-h").CombinedOutput()
+	require.NoError(t, err)
+	for _, want := range []string{"console doctor ", "console gc ", "-etcd", "-addr"} {
+		require.Contains(t, string(out), want)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/keys"
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
@@ -52,12 +53,12 @@ func newFollower(c config, now func() time.Time, tell func(*view)) *follower {
 		config: c, layout: layoutOf(c.Target), now: now, tell: tell,
 		store: world.Store{Layout: layoutOf(c.Target)}, seen: map[string]time.Time{}, refused: map[string]bool{}, changed: make(chan struct{}, 1),
 	}
+	f.hub = listener.NewHub(listener.Config{Dial: f.client})
 	return f
 }
 
 // run follows etcd until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	f.hub = listener.NewHub(listener.Config{Dial: f.client})
 	defer f.end()
 	var running sync.WaitGroup
 	for _, prefix := range f.layout.Prefixes() {
@@ -93,7 +94,7 @@ func (f *follower) client(ctx context.Context) (*clientv3.Client, error) {
 		return nil, context.Canceled
 	}
 	if f.connection == nil {
-		made, err := f.Dial(context.Background()) // it is closed in end
+		made, err := f.Dial(context.Background(), grpc.WithChainStreamInterceptor(f.hub.StreamInterceptor())) // it is closed in end
 		if err != nil {
 			return nil, err
 		}

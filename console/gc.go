@@ -40,17 +40,17 @@ func collect(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
 	reading, cancel := context.WithTimeout(ctx, 10*time.Second)
 	_, err = client.Get(reading, named.Root()+"/")
 	cancel()
+	_ = client.Close()
 	if err != nil {
 		return fmt.Errorf("read etcd at %s: %w (console doctor says more)", named.Address, err)
 	}
 	if o.Delete {
 		fmt.Printf("What is of no use for %v is deleted; this command watches for as long, and %v more\n", o.Age, o.Grace)
 	}
-	err = garbage.Collect(ctx, client, layoutOf(named), o)
+	err = garbage.Collect(ctx, named.Dial, layoutOf(named), o)
 	switch {
 	case errors.Is(err, garbage.ErrNoInstance):
 		return fmt.Errorf("%w (-no-instances goes on all the same)", err)
@@ -58,8 +58,11 @@ func collect(ctx context.Context, flags *flag.FlagSet, args []string) error {
 		return err
 	case !o.Delete:
 		fmt.Printf("%d found, nothing was deleted; -dry-run=false deletes\n", told[garbage.Found])
+		if left := told[garbage.Left]; left > 0 {
+			fmt.Printf("%d left in any case, for the reasons above\n", left)
+		}
 	default:
-		fmt.Printf("%d deleted, %d kept, %d restored\n", told[garbage.Deleted], told[garbage.Kept], told[garbage.Restored])
+		fmt.Printf("%d deleted, %d kept, %d restored, %d left\n", told[garbage.Deleted], told[garbage.Kept], told[garbage.Restored], told[garbage.Left])
 	}
 	return nil
 }

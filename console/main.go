@@ -64,6 +64,13 @@ func main() {
 	}
 }
 
+// commands are the lines of -help about what else there is.
+const commands = `
+Commands, each with -help of its own:
+  console doctor   looks for what keeps a service from etcd, and says what to do
+  console gc       shows what is left over of what is gone, and deletes it
+`
+
 // parse reads the flags; there are no other arguments.
 func parse(flags *flag.FlagSet, args []string) error {
 	err := flags.Parse(args)
@@ -79,6 +86,11 @@ func parse(flags *flag.FlagSet, args []string) error {
 // page serves the web page until ctx ends.
 func page(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	c := config{askEvery: time.Second}
+	flags.Usage = func() {
+		fmt.Fprintf(flags.Output(), "Usage: console [flags] serves a web page that shows what is registered. Its flags:\n")
+		flags.PrintDefaults()
+		fmt.Fprint(flags.Output(), commands)
+	}
 	c.Flags(flags)
 	flags.StringVar(&c.addr, "addr", "127.0.0.1:8090", "where to serve the page")
 	flags.BoolVar(&c.access.write, "write", false, "let the page change things in etcd; who does what is logged")

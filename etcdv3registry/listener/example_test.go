@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 )
@@ -14,13 +15,17 @@ import (
 // A reader of its own looks at what changed under a prefix whenever it has
 // time; what came and went meanwhile does not bother it.
 func ExampleFeed() {
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"127.0.0.1:2379"}})
+	var client *clientv3.Client
+	hub := listener.NewHub(listener.Config{Dial: func(context.Context) (*clientv3.Client, error) { return client, nil }})
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints:   []string{"127.0.0.1:2379"},
+		DialOptions: []grpc.DialOption{grpc.WithChainStreamInterceptor(hub.StreamInterceptor())},
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer client.Close()
-	hub := listener.NewHub(listener.Config{Dial: func(context.Context) (*clientv3.Client, error) { return client, nil }})
 	defer hub.Close()
 
 	feed := hub.Open("/config/")

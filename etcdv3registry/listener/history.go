@@ -24,7 +24,8 @@ const checkSpread = 500 * time.Millisecond
 
 // Check finds out whether etcd is still the store that the mirrors were read
 // from. It is to be called when watches go over a new stream, before what comes
-// over it is read; it returns at once, and the work is done in the background.
+// over it is read, as StreamInterceptor does; it returns at once, and the work is done
+// in the background.
 //
 // A store that was emptied, or restored from a backup, counts its revisions
 // from an earlier one again. A watch then waits in silence for a revision that

@@ -21,7 +21,8 @@ const defaultPageSize = 5000
 
 // Config is what a Hub needs.
 type Config struct {
-	// Dial returns the client; it may block until there is one.
+	// Dial returns the client; it may block until there is one. Its connection needs
+	// the hub's StreamInterceptor, or whoever calls Check.
 	Dial func(context.Context) (*clientv3.Client, error)
 	// Timeout of one request; zero means 5 s.
 	Timeout time.Duration

@@ -63,6 +63,7 @@ type doctor struct {
 	endpoints []string // that take connections
 	client    *clientv3.Client
 	statuses  map[string]*clientv3.StatusResponse // by endpoint
+	slowest   time.Duration                       // what 99 of 100 requests take at most
 }
 
 // Examine makes all checks, and tells what each finds, in order. It reports whether
@@ -112,6 +113,7 @@ var checks = []struct {
 	{"cluster", (*doctor).cluster},
 	{"space", (*doctor).space},
 	{"latency", (*doctor).latency},
+	{"timeout", (*doctor).timeout},
 	{"history", (*doctor).history},
 	{"session", (*doctor).session},
 	{"rights", (*doctor).rights},

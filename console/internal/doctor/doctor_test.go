@@ -177,10 +177,10 @@ func TestBrokenSetUpsAreToldWithWhatToDo(t *testing.T) {
 			testkit.Put(t, etcd.Client(), "/dubbo/a.B/providers/10.0.0.1", "")
 			return setUp{at(etcd.Endpoint()), Warning, "keys", "/dubbo/a.B/providers/10.0.0.1: this provider cannot be read: there is no protocol://", "delete the key"}
 		},
-		"an application that is gone": func(t *testing.T) setUp {
-			etcd := etcdtest.Start(t)
-			testkit.Put(t, etcd.Client(), "/dubbo/mapping/a.B", "shop")
-			return setUp{at(etcd.Endpoint()), Warning, "keys", "names the application shop, which has no instance", "console gc"}
+		"a timeout in milliseconds": func(t *testing.T) setUp {
+			s := at(etcdtest.Start(t).Endpoint())
+			s.Requests = 3 * time.Millisecond
+			return setUp{s, Warning, "timeout", "timeout=3ms is short", "with its unit"}
 		},
 		"authentication that is off": func(t *testing.T) setUp {
 			s := at(etcdtest.Start(t).Endpoint())

@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
@@ -41,8 +42,11 @@ func (d *doctor) login(ctx context.Context) bool {
 	case is(err, rpctypes.ErrAuthFailed):
 		d.say(Failed, "login", "correct the password, or set it: etcdctl user passwd "+user, "etcd does not let the user %s in: the password is wrong, or there is no such user", user)
 		return false
+	case isNoEtcd(err):
+		d.say(Failed, "login", after(err), "what answers at %s is no etcd: %s", strings.Join(d.endpoints, ", "), said(err))
+		return false
 	default:
-		d.say(Failed, "login", "look at the log of etcd", "etcd does not let anybody in: %s", said(err))
+		d.say(Failed, "login", after(err), "etcd does not let anybody in: %s", said(err))
 		return false
 	}
 	return true
@@ -55,6 +59,23 @@ func is(err, target error) bool {
 		return err != nil && strings.Contains(err.Error(), known.Error())
 	}
 	return err != nil && strings.Contains(err.Error(), status.Convert(target).Message())
+}
+
+// isNoEtcd says whether an answer is one that no etcd gives: of a service that speaks
+// gRPC and has no such method, or of one that speaks HTTP/2 only, as a proxy that says
+// 404. gRPC has no error of its own for the latter.
+func isNoEtcd(err error) bool {
+	answer, ok := status.FromError(err)
+	return ok && (answer.Code() == codes.Unimplemented ||
+		strings.Contains(answer.Message(), "unexpected HTTP status code") || strings.Contains(answer.Message(), "content-type"))
+}
+
+// after is what to do after an error that says nothing of what to do.
+func after(err error) string {
+	if isNoEtcd(err) {
+		return "find out what listens there, a proxy or another service, and name the port where etcd has its clients (2379)"
+	}
+	return "look at the log of etcd"
 }
 
 // said is what etcd said.
@@ -76,7 +97,7 @@ func (d *doctor) cluster(ctx context.Context) bool {
 		response, err := d.client.Status(asking, endpoint)
 		cancel()
 		if err != nil {
-			d.say(Failed, "cluster", "look at the log of this member", "%s does not tell its state: %s", endpoint, said(err))
+			d.say(Failed, "cluster", after(err), "%s does not tell its state: %s", endpoint, said(err))
 			continue
 		}
 		d.statuses[endpoint] = response

@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -36,19 +37,41 @@ func (d *doctor) latency(ctx context.Context) bool {
 			err := kind.once(asking)
 			cancel()
 			if err != nil && !isDenied(err) && !is(err, rpctypes.ErrNoSpace) { // refused is answered
-				d.say(Failed, "latency", "look at the log of etcd", "a %s fails: %s", kind.name, said(err))
+				d.say(Failed, "latency", after(err), "a %s fails: %s", kind.name, said(err))
 				return false
 			}
 			took = append(took, time.Since(begin))
 		}
 		slices.Sort(took)
 		p50, p99 := percentile(took, 50), percentile(took, 99)
+		d.slowest = max(d.slowest, p99)
 		if p99 > slow {
 			d.say(Warning, "latency", "look at the disks of etcd (fsync under 10 ms), at its load, and at the way to it",
 				"a %s takes %v, and 1 of 100 more than %v", kind.name, rounded(p50), rounded(p99))
 			continue
 		}
 		d.say(OK, "latency", "", "a %s takes %v, and 99 of 100 no more than %v", kind.name, rounded(p50), rounded(p99))
+	}
+	return true
+}
+
+const (
+	// shortest is the timeout that a pause of etcd, or of the network, is no reason for.
+	shortest = time.Second
+	// manyTimes is how often what a request takes should go into its timeout.
+	manyTimes = 4
+)
+
+// timeout compares the one in force with what requests take.
+func (d *doctor) timeout(context.Context) bool {
+	inForce := cmp.Or(d.Service.Requests, target.DefaultTimeout)
+	switch {
+	case inForce < shortest:
+		d.say(Warning, "timeout", "leave it out (5s), or write it with its unit", "timeout=%v is short: a pause of etcd takes longer, and requests fail then (a number without a unit is milliseconds)", inForce)
+	case inForce < manyTimes*d.slowest:
+		d.say(Warning, "timeout", "set timeout to a few times that", "timeout=%v is short for an etcd of which 1 of 100 requests takes more than %v", inForce, rounded(d.slowest))
+	default:
+		d.say(OK, "timeout", "", "timeout=%v", inForce)
 	}
 	return true
 }

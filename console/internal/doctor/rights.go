@@ -98,7 +98,7 @@ func (d *doctor) rights(ctx context.Context) bool {
 			d.say(Skipped, "rights", "", "whether %s may be written is not known before etcd takes writes", r.key)
 		default:
 			lacking++
-			d.say(Failed, "rights", "look at the log of etcd", "it is not known whether %s may be used: %s", r.key, said(err))
+			d.say(Failed, "rights", after(err), "it is not known whether %s may be used: %s", r.key, said(err))
 		}
 	}
 	if lacking == 0 {
@@ -147,7 +147,7 @@ func (d *doctor) keys(ctx context.Context) bool {
 			d.say(Skipped, "keys", "", "what is below %s is not looked at: the user %s may not read it", prefix, d.user())
 			continue
 		} else if err != nil {
-			d.say(Failed, "keys", "look at the log of etcd", "what is below %s cannot be read: %s", prefix, said(err))
+			d.say(Failed, "keys", after(err), "what is below %s cannot be read: %s", prefix, said(err))
 			return false
 		}
 		entries = append(entries, some...)
@@ -172,6 +172,7 @@ func (d *doctor) keys(ctx context.Context) bool {
 			d.say(Warning, "keys", p.Do, "%s", text)
 		}
 	}
+	d.contested(ctx, entries)
 	return true
 }
 

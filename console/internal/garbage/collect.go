@@ -11,6 +11,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/keys"
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/world"
@@ -26,6 +27,7 @@ const (
 	Deleted  Outcome = "deleted"  //
 	Kept     Outcome = "kept"     // it is in use, or was written, since
 	Restored Outcome = "restored" // who needs it came in the moment when it was deleted
+	Left     Outcome = "left"     // it looks as if of no use, and is none of what is deleted
 	Failed   Outcome = "failed"
 )
 
@@ -65,10 +67,19 @@ type collector struct {
 	failed  bool
 }
 
+// Dial connects to etcd.
+type Dial func(context.Context, ...grpc.DialOption) (*clientv3.Client, error)
+
 // Collect finds what is of no use, and deletes it if that is wanted. It fails if etcd
 // cannot be read, or something could not be deleted.
-func Collect(ctx context.Context, client *clientv3.Client, l keys.Layout, o Options) error {
+func Collect(ctx context.Context, dial Dial, l keys.Layout, o Options) error {
+	var client *clientv3.Client
 	hub := listener.NewHub(listener.Config{Dial: func(context.Context) (*clientv3.Client, error) { return client, nil }})
+	client, err := dial(ctx, grpc.WithChainStreamInterceptor(hub.StreamInterceptor()))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
 	defer hub.Close()
 	c := &collector{Options: o, client: client, layout: l, store: world.Store{Layout: l}, since: map[string]time.Time{}}
 	c.feed = hub.Open(l.Prefixes()...)
@@ -77,8 +88,14 @@ func Collect(ctx context.Context, client *clientv3.Client, l keys.Layout, o Opti
 		return fmt.Errorf("read %s: %w", strings.Join(l.Prefixes(), " and "), err)
 	}
 	c.look()
-	if !o.Elsewhere && len(c.pieces) > 0 && !c.hasInstance() {
+	w := c.store.World()
+	if !o.Elsewhere && len(c.pieces) > 0 && !w.HasInstance() {
 		return ErrNoInstance
+	}
+	for _, p := range w.Problems() {
+		if p.Left != "" {
+			o.Tell(Left, &Piece{Kind: p.Kind, Key: p.Key, Why: p.Text}, p.Left)
+		}
 	}
 	if !o.Delete {
 		for _, p := range c.inOrder() {
@@ -99,15 +116,6 @@ func Collect(ctx context.Context, client *clientv3.Client, l keys.Layout, o Opti
 		return errors.New("not all could be deleted")
 	}
 	return nil
-}
-
-func (c *collector) hasInstance() bool {
-	for _, a := range c.store.World().Applications {
-		if len(a.Instances) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // look takes in what changed.

@@ -16,11 +16,13 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/listener"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/keys"
+	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/target"
 	"github.com/dubbo-go-contrib/registry-etcdv3/console/internal/world"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
@@ -40,6 +42,9 @@ type told struct {
 }
 
 func (l *told) tell(o Outcome, p *Piece, _ string) {
+	if o == Left { // and so nothing becomes of it
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, string(o)+" "+p.Key)
@@ -51,13 +56,21 @@ func (l *told) all() []string {
 	return append([]string(nil), l.lines...)
 }
 
+// as connects to the same etcd, as the same user, as a client.
+func as(client *clientv3.Client) Dial {
+	return func(ctx context.Context, options ...grpc.DialOption) (*clientv3.Client, error) {
+		to := target.Target{Address: strings.Join(client.Endpoints(), ","), Username: client.Username, Password: client.Password}
+		return to.Dial(ctx, options...)
+	}
+}
+
 func collect(t *testing.T, client *clientv3.Client, o Options) (lines []string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var l told
 	o.Tell = l.tell
-	err = Collect(ctx, client, usual, o)
+	err = Collect(ctx, as(client), usual, o)
 	return l.all(), err
 }
 
@@ -172,7 +185,7 @@ func TestAProcessThatStartsMeanwhileIsFound(t *testing.T) {
 	collecting, done := context.WithCancel(ctx)
 	ended := make(chan error)
 	go func() {
-		ended <- Collect(collecting, client, usual, Options{
+		ended <- Collect(collecting, as(client), usual, Options{
 			Delete: true, Grace: time.Hour, Tell: l.tell,
 			beforeDelete: func() {
 				read.Do(func() {
@@ -209,6 +222,41 @@ func TestWhatIsNeededAgainWhileItAgesIsKept(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"kept /dubbo/mapping/a.Shop"}, lines)
 	require.Equal(t, "shop", testkit.Values(t, client, "/dubbo/mapping/")["/dubbo/mapping/a.Shop"])
+}
+
+// etcd is emptied while something ages: what is there then is none of what was seen.
+func TestWhatIsInAnotherStoreByThenIsKept(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	key, value := instance("other", "10.0.0.1", "r1")
+	testkit.Put(t, etcd.Client(), key, value)
+	for range 20 {
+		testkit.Put(t, etcd.Client(), "/dubbo/mapping/a.Shop", "shop")
+	}
+	lines, err := collect(t, etcd.Client(), Options{Delete: true, Age: time.Hour, afterLook: func() {
+		etcd.Wipe()
+		testkit.Put(t, etcd.Client(), key, value)
+		testkit.Put(t, etcd.Client(), "/dubbo/mapping/a.Shop", "shop")
+	}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"kept /dubbo/mapping/a.Shop"}, lines)
+}
+
+func TestWhatIsLeftIsToldWithTheReason(t *testing.T) {
+	t.Parallel()
+	client := etcdtest.Start(t).Client()
+	scene(t, client)
+	left := map[string]string{}
+	err := Collect(t.Context(), as(client), usual, Options{Tell: func(o Outcome, p *Piece, note string) {
+		if o == Left {
+			left[p.Key] = p.Why + ": " + note
+		}
+	}})
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{
+		"/dubbo/mapping/a.Interface": "the mapping of a.Interface names the application interface-only, which has no instance: interface-only has providers at interface level",
+		"/dubbo/other/thing":         "no instance of other has the revision thing: it does not say which application it is of",
+	}, left)
 }
 
 // An instance that came and went between two looks has been there.
@@ -258,7 +306,7 @@ func ofMetadataAt(t *testing.T, updated time.Time) *Piece {
 	client := etcdtest.Start(t).Client()
 	testkit.Put(t, client, "/dubbo/shop/r1", fmt.Sprintf(`{"app":"shop","lastUpdatedTime":%d}`, updated.UnixMilli()))
 	var found *Piece
-	err := Collect(t.Context(), client, usual, Options{Elsewhere: true, Tell: func(_ Outcome, p *Piece, _ string) { found = p }})
+	err := Collect(t.Context(), as(client), usual, Options{Elsewhere: true, Tell: func(_ Outcome, p *Piece, _ string) { found = p }})
 	require.NoError(t, err)
 	require.NotNil(t, found)
 	return found

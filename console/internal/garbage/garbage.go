@@ -45,7 +45,7 @@ func find(w *world.World, services string) (pieces []*Piece) {
 				pieces = append(pieces, p)
 			}
 		}
-		if i.Key != nil && i.Key.Lease == 0 && i.Entries() == 0 {
+		if i.Key != nil && i.Entries() == 0 && i.KeepsKey() == "" {
 			below := i.Key.Name + "/"
 			pieces = append(pieces, &Piece{
 				Kind: world.EmptyService, Key: i.Key.Name, Revision: i.Key.Changed, value: string(i.Key.Value),
@@ -64,7 +64,7 @@ func ofMapping(w *world.World, i *world.Interface, services string) *Piece {
 	p := &Piece{Kind: world.GoneMapping, Key: i.Mapping.Name, Revision: i.Mapping.Changed, value: string(i.Mapping.Value)}
 	var left []string
 	for _, application := range i.Mapping.Applications {
-		if w.Alive(application) || w.Provides(application) {
+		if w.Alive(application) || w.KeepsName(i.Mapping, application) != "" {
 			left = append(left, application)
 			continue
 		}
@@ -87,13 +87,10 @@ func ofMetadata(a *world.Application, services string) (pieces []*Piece) {
 	var newest int64 // what was put there later has not been seen
 	for _, e := range a.Instances {
 		newest = max(newest, e.Changed)
-		if e.Instance == nil {
-			return nil // it may have any revision
-		}
 	}
 	for _, revision := range slices.Sorted(maps.Keys(a.Metadata)) {
 		e := a.Metadata[revision]
-		if e.Metadata == nil || e.Metadata.App == "" || e.Lease != 0 || a.Uses(revision) { // without its application's name it may be anything
+		if a.Uses(revision) || a.KeepsMetadata(e) != "" {
 			continue
 		}
 		p := &Piece{

@@ -31,13 +31,17 @@ type Service struct {
 	Application string
 	Level       string        // registry-type: service, interface or all
 	Session     time.Duration // the TTL of its lease
+	Requests    time.Duration // how long one may take; zero: DefaultTimeout
 	Provides    []string      // interfaces; those that are in the code only are not known
 	Refers      []string      // likewise
 	Remote      bool          // metadata-type: remote
 }
 
-// DefaultSession is what a registry has that names none.
-const DefaultSession = 30 * time.Second
+// What a registry has that names neither.
+const (
+	DefaultSession = 30 * time.Second
+	DefaultTimeout = 5 * time.Second
+)
 
 // etcdv3 is the protocol of the registries that are meant.
 const etcdv3 = etcdv3registry.Protocol
@@ -69,10 +73,17 @@ func Load(path string) (services []Service, err error) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.Registries)) {
 		r := f.Registries[id]
-		if protocol, _, ok := strings.Cut(r.Address, "://"); r.Protocol != etcdv3 && (!ok || protocol != etcdv3) {
+		name, address, err := taken(r)
+		if r.Protocol != etcdv3 && name != etcdv3 {
 			continue
 		}
-		s, err := f.service(id, r)
+		if strings.Contains(r.Address, "@") {
+			err = accept(r) // says so without quoting it
+		}
+		var s Service
+		if err == nil {
+			s, err = f.service(id, r, address)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: dubbo.registries.%s: %w", path, id, err)
 		}
@@ -84,24 +95,53 @@ func Load(path string) (services []Service, err error) {
 	return services, nil
 }
 
+// errScheme is of an address that dubbo-go makes something else of than was meant.
+var errScheme = errors.New("write host:port without a scheme, several separated by commas; for TLS set ca-cert-file or tls-server-name")
+
+// taken is what dubbo-go makes of the protocol and the address of a registry: it reads
+// an address with :// in it as one URL, whatever else is in it, and reads it again if
+// there is still one in what it makes of it.
+func taken(r *global.RegistryConfig) (name, address string, err error) {
+	if !strings.Contains(r.Address, "://") {
+		return r.Protocol, r.Address, nil
+	}
+	u, err := url.Parse(r.Address)
+	if err != nil {
+		if protocol, _, _ := strings.Cut(r.Address, "://"); protocol == etcdv3 {
+			name = etcdv3
+		}
+		return name, "", fmt.Errorf("dubbo-go reads an address with :// in it as one URL, which it is not: %w", errScheme)
+	}
+	if address = u.Host + u.Path; address == "" || strings.Contains(address, "://") {
+		return u.Scheme, "", fmt.Errorf("dubbo-go reads an address with :// in it as one URL, and finds no etcd in it: %w", errScheme)
+	}
+	if u.Scheme != etcdv3 {
+		return u.Scheme, "", fmt.Errorf("dubbo-go takes %q, which is before the ://, for the name of the registry, and a service ends as it starts if there is none: %w", u.Scheme, errScheme)
+	}
+	return u.Scheme, address, nil
+}
+
 // accept has the registry itself say whether it can use its configuration. It reads
 // its TLS files, and does nothing else.
 func accept(r *global.RegistryConfig) error {
 	params := url.Values{
 		constant.RegistryGroupKey:     {r.Group},
 		constant.RegistryNamespaceKey: {r.Namespace},
-		constant.RegistryTimeoutKey:   {r.Timeout},
 	}
 	for name, value := range r.Params {
 		params.Set(name, value)
 	}
+	params.Set(constant.RegistryTimeoutKey, timeoutOf(r)) // the field has precedence
 	u := common.NewURLWithOptions(common.WithProtocol(etcdv3), common.WithUsername(r.Username), common.WithPassword(r.Password), common.WithParams(params))
 	u.Location = r.Address
 	_, err := extension.GetRegistry(etcdv3, u)
 	return err
 }
 
-func (f *file) service(id string, r *global.RegistryConfig) (Service, error) {
+// timeoutOf is as it is written, or dubbo-go's default.
+func timeoutOf(r *global.RegistryConfig) string { return cmp.Or(r.Timeout, DefaultTimeout.String()) }
+
+func (f *file) service(id string, r *global.RegistryConfig, address string) (Service, error) {
 	if err := accept(r); err != nil {
 		return Service{}, err
 	}
@@ -110,9 +150,10 @@ func (f *file) service(id string, r *global.RegistryConfig) (Service, error) {
 		Application: f.Application.Name,
 		Level:       cmp.Or(r.RegistryType, constant.RegistryTypeService),
 		Session:     DefaultSession,
+		Requests:    duration(timeoutOf(r)),
 		Remote:      f.Application.MetadataType == constant.RemoteMetadataStorageType,
 		Target: Target{
-			Address:   r.Address,
+			Address:   address,
 			Group:     cmp.Or(strings.Trim(r.Group, "/"), "dubbo"),
 			Namespace: strings.Trim(r.Namespace, "/"),
 			Username:  r.Username,

@@ -104,12 +104,16 @@ func (t Target) TLSConfig() (*tls.Config, error) {
 }
 
 // Dial returns at once, unless there is a user: then etcd is asked for a token.
-func (t Target) Dial(ctx context.Context) (*clientv3.Client, error) {
-	return t.DialTo(ctx, t.Endpoints()...)
+func (t Target) Dial(ctx context.Context, options ...grpc.DialOption) (*clientv3.Client, error) {
+	return t.dial(ctx, t.Endpoints(), options)
 }
 
 // DialTo is Dial to some of the endpoints.
 func (t Target) DialTo(ctx context.Context, endpoints ...string) (*clientv3.Client, error) {
+	return t.dial(ctx, endpoints, nil)
+}
+
+func (t Target) dial(ctx context.Context, endpoints []string, options []grpc.DialOption) (*clientv3.Client, error) {
 	if len(endpoints) == 0 {
 		return nil, errors.New("no etcd server is named")
 	}
@@ -129,10 +133,10 @@ func (t Target) DialTo(ctx context.Context, endpoints ...string) (*clientv3.Clie
 		Password:    t.Password,
 		DialTimeout: timeout,
 		// gRPC's own would have a page wait two minutes for an etcd that is back.
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+		DialOptions: append([]grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: time.Second},
 			MinConnectTimeout: timeout,
-		})},
+		})}, options...),
 		Logger: zap.NewNop(),
 	})
 }

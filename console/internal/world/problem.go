@@ -40,6 +40,7 @@ type Problem struct {
 	Key         string // in etcd
 	Text        string // a sentence, without a full stop
 	Do          string // likewise: what mends it
+	Left        string // why the garbage collection leaves it; empty: it does not, or it is none
 }
 
 // Problems are all that are found, the worst first.
@@ -79,15 +80,15 @@ func (w *World) ofInterface(i *Interface) (all []Problem) {
 	if i.Mapping != nil {
 		for _, application := range i.Mapping.Applications {
 			if !w.Alive(application) {
-				all = append(all, Problem{Kind: GoneMapping, Interface: i.Name, Application: application, Key: i.Mapping.Name,
-					Text: fmt.Sprintf("the mapping of %s names the application %s, which has no instance", i.Name, application),
-					Do:   "if it is gone for good: console gc"})
+				all = append(all, w.collectable(Problem{Kind: GoneMapping, Interface: i.Name, Application: application, Key: i.Mapping.Name,
+					Text: fmt.Sprintf("the mapping of %s names the application %s, which has no instance", i.Name, application)},
+					w.KeepsName(i.Mapping, application)))
 			}
 		}
 	}
 	if i.Key != nil && i.Entries() == 0 {
-		all = append(all, Problem{Kind: EmptyService, Interface: i.Name, Key: i.Key.Name,
-			Text: fmt.Sprintf("%s has a key for dubbo-admin and nothing below it", i.Name), Do: "if it is gone for good: console gc"})
+		all = append(all, w.collectable(Problem{Kind: EmptyService, Interface: i.Name, Key: i.Key.Name,
+			Text: fmt.Sprintf("%s has a key for dubbo-admin and nothing below it", i.Name)}, i.KeepsKey()))
 	}
 	return all
 }
@@ -128,8 +129,8 @@ func (w *World) ofApplication(a *Application) (all []Problem) {
 	}
 	for _, revision := range slices.Sorted(maps.Keys(a.Metadata)) {
 		if e := a.Metadata[revision]; e.Metadata != nil && e.Lease == 0 && !a.Uses(revision) {
-			all = append(all, Problem{Kind: GoneMetadata, Application: a.Name, Key: e.Name,
-				Text: fmt.Sprintf("no instance of %s has the revision %s", a.Name, revision), Do: "if it is not to come back: console gc"})
+			all = append(all, w.collectable(Problem{Kind: GoneMetadata, Application: a.Name, Key: e.Name,
+				Text: fmt.Sprintf("no instance of %s has the revision %s", a.Name, revision)}, a.KeepsMetadata(e)))
 		}
 	}
 	return all

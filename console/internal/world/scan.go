@@ -30,7 +30,7 @@ func Scan(ctx context.Context, client *clientv3.Client, l keys.Layout, revision 
 			for _, kv := range page.Kvs {
 				entries = append(entries, &Entry{
 					Key: l.Read(string(kv.Key), kv.Value), Value: kv.Value,
-					Created: kv.CreateRevision, Changed: kv.ModRevision, Lease: kv.Lease,
+					Created: kv.CreateRevision, Changed: kv.ModRevision, Lease: kv.Lease, Puts: kv.Version,
 				})
 			}
 			if !page.More || len(page.Kvs) == 0 {

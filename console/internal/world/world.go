@@ -22,6 +22,7 @@ type Entry struct {
 	Created int64  // the revision in which the key was created
 	Changed int64  // the revision in which it was put last
 	Lease   int64  // that it is under; 0: none
+	Puts    int64  // since it was created; 0: not known, as it was not read by Scan
 }
 
 // Application is one at application level.
@@ -60,11 +61,13 @@ type World struct {
 	Interfaces   map[string]*Interface
 	Rules        []*Entry // of the configuration center, by name
 	Unreadable   []*Entry
+
+	providing map[string]bool // applications, at interface level
 }
 
 // New puts the keys together.
 func New(entries []*Entry) *World {
-	w := &World{Applications: map[string]*Application{}, Interfaces: map[string]*Interface{}}
+	w := &World{Applications: map[string]*Application{}, Interfaces: map[string]*Interface{}, providing: map[string]bool{}}
 	slices.SortFunc(entries, func(a, b *Entry) int { return strings.Compare(a.Name, b.Name) })
 	for _, e := range entries {
 		w.add(e)
@@ -152,6 +155,7 @@ func (w *World) add(e *Entry) {
 	switch e.Kind {
 	case keys.Provider:
 		i.Providers = append(i.Providers, e)
+		w.providing[e.URL.Param(constant.ApplicationKey)] = true
 	case keys.Consumer:
 		i.Consumers = append(i.Consumers, e)
 	case keys.Configurator:
@@ -162,16 +166,7 @@ func (w *World) add(e *Entry) {
 }
 
 // Provides says whether an application has a provider at interface level.
-func (w *World) Provides(application string) bool {
-	for _, i := range w.Interfaces {
-		for _, p := range i.Providers {
-			if p.URL.Param(constant.ApplicationKey) == application {
-				return true
-			}
-		}
-	}
-	return false
-}
+func (w *World) Provides(application string) bool { return w.providing[application] }
 
 // Alive says whether an application has an instance.
 func (w *World) Alive(application string) bool {
