@@ -78,7 +78,7 @@ func Load(path string) (services []Service, err error) {
 			continue
 		}
 		if strings.Contains(r.Address, "@") {
-			err = accept(r) // says so without quoting it
+			err = accept(r, r.Address) // says so without quoting it
 		}
 		var s Service
 		if err == nil {
@@ -123,7 +123,7 @@ func taken(r *global.RegistryConfig) (name, address string, err error) {
 
 // accept has the registry itself say whether it can use its configuration. It reads
 // its TLS files, and does nothing else.
-func accept(r *global.RegistryConfig) error {
+func accept(r *global.RegistryConfig, address string) error {
 	params := url.Values{
 		constant.RegistryGroupKey:     {r.Group},
 		constant.RegistryNamespaceKey: {r.Namespace},
@@ -133,7 +133,7 @@ func accept(r *global.RegistryConfig) error {
 	}
 	params.Set(constant.RegistryTimeoutKey, timeoutOf(r)) // the field has precedence
 	u := common.NewURLWithOptions(common.WithProtocol(etcdv3), common.WithUsername(r.Username), common.WithPassword(r.Password), common.WithParams(params))
-	u.Location = r.Address
+	u.Location = address
 	_, err := extension.GetRegistry(etcdv3, u)
 	return err
 }
@@ -142,7 +142,7 @@ func accept(r *global.RegistryConfig) error {
 func timeoutOf(r *global.RegistryConfig) string { return cmp.Or(r.Timeout, DefaultTimeout.String()) }
 
 func (f *file) service(id string, r *global.RegistryConfig, address string) (Service, error) {
-	if err := accept(r); err != nil {
+	if err := accept(r, address); err != nil {
 		return Service{}, err
 	}
 	s := Service{
