@@ -87,9 +87,9 @@ func parse(flags *flag.FlagSet, args []string) error {
 func page(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	c := config{askEvery: time.Second}
 	flags.Usage = func() {
-		fmt.Fprintf(flags.Output(), "Usage: console [flags] serves a web page that shows what is registered. Its flags:\n")
+		_, _ = fmt.Fprintln(flags.Output(), "Usage: console [flags] serves a web page that shows what is registered. Its flags:")
 		flags.PrintDefaults()
-		fmt.Fprint(flags.Output(), commands)
+		_, _ = fmt.Fprint(flags.Output(), commands)
 	}
 	c.Flags(flags)
 	flags.StringVar(&c.addr, "addr", "127.0.0.1:8090", "where to serve the page")
