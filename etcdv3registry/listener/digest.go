@@ -85,6 +85,7 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 		read    = make(map[string]meaning, len(changes))
 		touched = make([]digest, 0, len(changes)) // in order
 	)
+	s.others = nil
 	if len(s.things) == 0 {
 		s.things = make(map[digest]thing, len(changes))
 	}
@@ -92,6 +93,9 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 		c := changes[i]
 		s.skip(c.Key, m.err)
 		if m.url == nil {
+			if m.err == nil && !c.Deleted && len(s.others) < manyOthers {
+				s.others = append(s.others, c.Key)
+			}
 			continue
 		}
 		read[c.Key] = m
@@ -110,6 +114,9 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 	}
 	return s.events(s.hold(touched), read), read
 }
+
+// manyOthers is how many keys are enough to see what a subscription is not about.
+const manyOthers = 16
 
 // hold returns the IDs that the listener is to hear of now: all, unless it is
 // to keep the last of some keys and all of those are gone. They wait until there

@@ -20,7 +20,7 @@ type Change struct {
 	Key     string
 	Value   []byte // not to be written to
 	Created int64  // the revision in which the key was created
-	Changed int64  // the revision in which it was put last
+	Changed int64  // the revision in which it was put last, or was found to be gone
 	Lease   int64  // that it is under; 0: none
 	Deleted bool
 
@@ -94,32 +94,24 @@ func (f *Feed) OnChange(changed func()) {
 // the first one returns all keys there are. A key that came and went in between
 // is returned as deleted.
 func (f *Feed) Take() []Change {
-	type taken struct {
-		Change
-		at int64
-	}
-	var all []taken
+	var changes []Change
 	for _, v := range f.views {
 		v.store.mu.Lock()
-		all = slices.Grow(all, len(v.pending))
+		changes = slices.Grow(changes, len(v.pending))
 		for key, revision := range v.pending {
-			now := Change{Key: key, Deleted: true}
 			if e, ok := v.store.keys[key]; ok {
-				now = e.change(key)
+				changes = append(changes, e.change(key))
+			} else {
+				changes = append(changes, Change{Key: key, Changed: revision, Deleted: true})
 			}
-			all = append(all, taken{now, revision})
 		}
 		v.pending = map[string]int64{}
 		f.reading.take(v)
 		v.store.mu.Unlock()
 	}
-	slices.SortFunc(all, func(a, b taken) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.Key, b.Key))
+	slices.SortFunc(changes, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(a.Changed, b.Changed), cmp.Compare(a.Key, b.Key))
 	})
-	changes := make([]Change, len(all))
-	for i, t := range all {
-		changes[i] = t.Change
-	}
 	return changes
 }
 

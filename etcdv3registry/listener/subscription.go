@@ -5,6 +5,7 @@ package listener
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -34,6 +35,9 @@ type View struct {
 	// KeepLast tells the keys of which the listener keeps the last that it was
 	// told when all of them are gone, until there is one again. Nil: it keeps none.
 	KeepLast func(key string) bool
+	// Unmatched is called when there are new keys that the subscription is not about:
+	// some of them, and what the listener knows. Nil: nobody wants to know.
+	Unmatched func(others []string, told iter.Seq[string])
 	// Whole tells the URLs of which no change can be told by itself: the listener
 	// is told the complete list. Nil: there are none.
 	Whole func(u *common.URL) bool
@@ -64,6 +68,7 @@ type Subscription struct {
 	things map[digest]thing
 	cached map[string]bool // keys out of the cache that etcd has not confirmed yet
 	held   []digest        // of IDs that the listener was not told of, by View.KeepLast
+	others []string        // some keys that were read last, and that the subscription is not about
 }
 
 // Subscribe opens prefixes for a listener, as OpenKeys does. Nothing is delivered
@@ -135,6 +140,9 @@ func (s *Subscription) update() {
 	}
 	events, read := s.digest(changes)
 	s.tell(events, read)
+	if s.view.Unmatched != nil && len(s.others) > 0 {
+		s.view.Unmatched(s.others, s.known())
+	}
 	if s.view.Cache != nil && (!s.saved || len(events) > 0) {
 		s.saved = true
 		keys := s.keys()
@@ -157,13 +165,18 @@ func (s *Subscription) unconfirmed(listing []Change) []Change {
 
 // keys returns what the listener was told of.
 func (s *Subscription) keys() []string {
-	keys := make([]string, 0, len(s.things))
-	for _, t := range s.things {
-		if key := t.told(); key != "" {
-			keys = append(keys, key)
+	return slices.AppendSeq(make([]string, 0, len(s.things)), s.known())
+}
+
+// known is keys, as far as they are looked at.
+func (s *Subscription) known() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, t := range s.things {
+			if key := t.told(); key != "" && !yield(key) {
+				return
+			}
 		}
 	}
-	return keys
 }
 
 // tell passes on events, as a list if it is the first time, or there are many,

@@ -69,9 +69,10 @@ func TestAllKeysReturnInBatchesAfterTheLeaseIsRevoked(t *testing.T) {
 	requireKeysUnderAnotherLease(t, etcd, providersOfA, n, old)
 
 	after := etcd.Metrics()
-	assert.LessOrEqual(t, after.Requests("Txn")-before.Requests("Txn"), 1+n/126+1, "the first is under the old lease")
+	// The first is under the old lease: of many keys, or of the one that was heard of by then.
+	writes := after.Requests("Txn") - before.Requests("Txn") + after.Requests("Put") - before.Requests("Put")
+	assert.LessOrEqual(t, writes, 1+n/126+1)
 	assert.Equal(t, 1, after.Requests("LeaseGrant")-before.Requests("LeaseGrant"))
-	assert.Zero(t, after.Requests("Put")-before.Requests("Put"))
 }
 
 // With a service each, the keys that have no lease are mostly still there; but

@@ -3,15 +3,21 @@
 package desired
 
 import (
+	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 // A right to one key of the lease was taken away: etcd keeps it alive no more, and
@@ -67,6 +73,32 @@ func TestALeaseThatIsLeftBeforeThereIsOneIsNothing(t *testing.T) {
 		time.Sleep(time.Second)
 		assert.Zero(t, e.Requests("LeaseGrant"))
 		put(t, r, numbered(1)...)
+	})
+}
+
+// A password that is wrong from the start: there is no connection to write over.
+func TestAUserThatIsNotLetInAtAllIsSaidToBe(t *testing.T) {
+	log := logtest.Record(t)
+	synctest.Test(t, func(t *testing.T) {
+		e := etcdfake.New()
+		var right atomic.Bool
+		dial := e.Dial(t)
+		r := New(Config{Dial: func(ctx context.Context) (*clientv3.Client, error) {
+			if !right.Load() {
+				return nil, fmt.Errorf("connect: %w", rpctypes.ErrAuthFailed)
+			}
+			return dial(ctx)
+		}, TTL: ttl, Timeout: time.Second, Retry: retry.NTimes(1, 100*time.Millisecond)})
+		defer func() { _ = r.Close(t.Context()) }()
+		change := r.Put(numbered(1)[0])
+		require.ErrorContains(t, wait(t, change), "etcd does not let this process in: connect: etcdserver: authentication failed")
+		time.Sleep(time.Minute)
+		assert.Len(t, log.Lines("etcd does not let this process in"), 1)
+		assert.Empty(t, log.Lines("etcd does not take changes"))
+
+		right.Store(true)
+		time.Sleep(halfMinute)
+		assert.Len(t, e.Keys("/dubbo/greeter/"), 1)
 	})
 }
 

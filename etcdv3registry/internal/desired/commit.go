@@ -39,6 +39,10 @@ func (r *Reconciler) writeBatch(ctx context.Context) error {
 	}
 	defer r.requeue(b)
 	client, err := r.cfg.Dial(ctx)
+	if retry.NotLetIn(err) {
+		r.notLetIn(b, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

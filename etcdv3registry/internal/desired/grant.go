@@ -52,13 +52,19 @@ func (r *Reconciler) keepAlive(client *clientv3.Client, lease clientv3.LeaseID) 
 	return nil
 }
 
-// doubtLease notes that the lease was not kept alive for its TTL. If etcd was away as
-// well it has the lease for a whole TTL more when it is back.
+// doubtLease notes that the lease is not kept alive any more: mostly as etcd could not
+// be reached for its TTL. If etcd was away as well it has the lease for a whole TTL more
+// when it is back.
 func (r *Reconciler) doubtLease() {
 	w := &r.writer
 	w.endLease()
 	w.keepAlive, w.unsure = nil, true
+	left, _ := r.record.now()
 	r.record.doubted()
+	if left.Remaining > 0 {
+		logger.Warnf("[etcdv3] etcd does not keep lease %x any more, %v before its end: it was revoked, or this is another etcd", w.lease, left.Remaining.Round(time.Second))
+		return
+	}
 	logger.Warnf("[etcdv3] lease %x was not kept alive for its %v: unless etcd is away as well, consumers do not see this process any more", w.lease, r.TTL())
 }
 

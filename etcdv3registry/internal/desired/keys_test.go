@@ -19,6 +19,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
@@ -205,6 +206,23 @@ func TestKeysThatSomebodyElseDeletesAreBack(t *testing.T) {
 		assert.NotZero(t, e.Lease(keys[1].Name))
 		assert.Contains(t, e.Keys(""), "/dubbo/greeter")
 	})
+}
+
+// Two processes at one address, as the port of the second was taken and it goes on.
+func TestKeyThatAnotherProcessHasPutIsNotSaidToBeDeleted(t *testing.T) {
+	log := logtest.Record(t)
+	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+		keys := numbered(3)
+		put(t, r, keys...)
+		time.Sleep(ttl)
+		e.PutUnder(keys[1].Name, keys[1].Value, 0x77)
+		time.Sleep(ttl)
+		assert.NotEqualValues(t, 0x77, e.Lease(keys[1].Name))
+	})
+	lines := log.Lines("put by another one")
+	require.Len(t, lines, 1)
+	assert.Contains(t, lines[0], "1 key(s) of this process were put by another one: do two run at one address? Registering again /dubbo/greeter/providers/001, which is under lease 77 there")
+	assert.Empty(t, log.Lines("were deleted from etcd"))
 }
 
 // A parent is nothing that is kept, but whoever comes next finds it.

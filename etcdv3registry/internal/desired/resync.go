@@ -5,12 +5,15 @@ package desired
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dubbogo/gost/log/logger"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/rights"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -100,16 +103,10 @@ func (r *Reconciler) findLost(ctx context.Context) error {
 	if err != nil && retry.CanPass(err) {
 		return err
 	}
+	lost := r.noteLost(contents, leased)
+	taken := r.taken(ctx, client, lost)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	lost := 0
-	for _, e := range r.entries {
-		now, known := contents[e.key.Name]
-		if e.owners > 0 && e.synced && (known || !e.key.isRead()) && !e.holds(now, leased[e.key.Name]) {
-			e.synced = false
-			lost++
-		}
-	}
 	for name := range leased {
 		e := r.entries[name]
 		if e == nil { // deleted once, and back: out of a backup, or by a request that came late
@@ -118,13 +115,50 @@ func (r *Reconciler) findLost(ctx context.Context) error {
 		}
 		e.mayExist, e.exists = true, true
 	}
-	if lost > 0 {
+	r.writer.lost = max(r.writer.lost, len(lost))
+	if len(taken) > 0 {
+		r.record.resynced(reasonKeysTaken)
+		logger.Warnf("[etcdv3] %d key(s) of this process were put by another one: do two run at one address? Registering again %s, which is under lease %x there",
+			len(taken), layout.Show(string(taken[0].Key)), taken[0].Lease)
+	}
+	if n := len(lost) - len(taken); n > 0 {
 		r.record.resynced(reasonKeysDeleted)
-		r.writer.lost = lost
-		logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else: registering them again", lost)
+		logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else: registering them again", n)
 	}
 	r.enqueueUnsyncedLocked() // what was refused gets another chance, too
 	return err
+}
+
+// noteLost returns the names of keys that are not in etcd as they should be.
+func (r *Reconciler) noteLost(contents map[string]Content, leased map[string]bool) (names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.entries {
+		now, known := contents[e.key.Name]
+		if e.owners > 0 && e.synced && (known || !e.key.isRead()) && !e.holds(now, leased[e.key.Name]) {
+			e.synced = false
+			names = append(names, e.key.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// taken returns those of some lost keys that another process has put under a lease of
+// its own. It looks at a few: either it is one address, or all.
+func (r *Reconciler) taken(ctx context.Context, client *clientv3.Client, lost []string) (taken []*mvccpb.KeyValue) {
+	for _, name := range lost[:min(len(lost), 16)] {
+		response, err := client.Get(ctx, name, clientv3.WithKeysOnly())
+		if err != nil {
+			return taken
+		}
+		for _, kv := range response.Kvs {
+			if kv.Lease != 0 && kv.Lease != int64(r.writer.lease) {
+				taken = append(taken, kv)
+			}
+		}
+	}
+	return taken
 }
 
 // lacksReading says how the right to read the keys of the lease is given, if that is

@@ -60,10 +60,11 @@ const maxNamed = 100
 const (
 	reasonLeaseLost   = "lease_lost"   // it expired, was revoked, or left to a key that may not be written
 	reasonKeysDeleted = "keys_deleted" // by somebody else
+	reasonKeysTaken   = "keys_taken"   // by another process, which has the same address
 )
 
 // Reasons are all reasons to put keys again.
-var Reasons = []string{reasonLeaseLost, reasonKeysDeleted}
+var Reasons = []string{reasonLeaseLost, reasonKeysDeleted, reasonKeysTaken}
 
 // record is what a Status has of what the writer does. The zero value is ready.
 type record struct {

@@ -201,6 +201,9 @@ func (r *Registry) subscription(u *common.URL, l framework.NotifyListener) (s su
 			return category == layout.Providers
 		}
 	}
+	if governance.IsReference(l) && q.service != constant.AnyValue {
+		view.Unmatched = (&unmatched{query: q, root: r.user.Root}).look
+	}
 	told := r.adaptLocked(u, l, &view)
 	s = subscribed{c.Watches.Subscribe(q.prefixes(r.user.Root), view, told), c, cached, view.Whole != nil, r.consumerOf(u, l)}
 	if s.consumer.Slot != "" {
