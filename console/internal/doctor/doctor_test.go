@@ -73,12 +73,16 @@ func TestAnEtcdThatIsWellHasNoFailure(t *testing.T) {
 	require.True(t, healthy, report)
 	require.NotContains(t, report, string(Failed))
 	for _, check := range checks {
-		if check.name != "cluster" { // it has one member
+		switch check.name {
+		case "cluster": // it has one member
+		case "latency", "timeout": // are as the machine is
+			require.Contains(t, report, " "+check.name+" ")
+		default:
 			requireLine(t, report, OK, check.name, "", "")
 		}
 	}
 	requireLine(t, report, OK, "version", "etcd 3.6", "")
-	requireLine(t, report, OK, "latency", "a write takes", "")
+	require.Contains(t, report, "a write takes")
 	requireLine(t, report, OK, "keys", "1 keys: 1 applications", "")
 	require.Equal(t, before, testkit.Revision(t, etcd.Client()), "it has written")
 	require.Empty(t, testkit.Leases(t, etcd.Client()))
