@@ -258,7 +258,7 @@ func (r *Registrations) remove(n Registration) *Change {
 }
 
 // Flush has what was registered later written, and waits for that until the
-// timeout. If etcd is away it goes on as Register does.
+// timeout, or Close. If etcd is away it goes on as Register does.
 func (r *Registrations) Flush() error { return r.flush(r.passes) }
 
 func (r *Registrations) flush(passes func(Registration, error) bool) error {
@@ -275,7 +275,7 @@ func (r *Registrations) flush(passes func(Registration, error) bool) error {
 			err = r.waitUntil(ctx, reconciler.Await(r.keyOf(s))) // it is tried again anyway
 		}
 		switch n := r.written(s, err); {
-		case err == nil:
+		case err == nil, r.ctx.Err() != nil: // it ends, and Close has said what it could not write
 		case passes(n, err):
 			away = append(away, err)
 		default:

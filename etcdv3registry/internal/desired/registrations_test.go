@@ -270,6 +270,26 @@ func TestCloseWritesWhatWasPostponed(t *testing.T) {
 	})
 }
 
+// An instance waits for all that this process has to write, of others as well.
+func TestWhoWaitsForWhatEndsMeanwhileGoesOn(t *testing.T) {
+	withRegistrations(t, false, func(t *testing.T, e *etcdfake.Etcd, r *Registrations) {
+		starting(t, r, 20)
+		e.Set(func(e *etcdfake.Etcd) {
+			e.Fail = func(string, []string) error { time.Sleep(time.Minute); return nil }
+		})
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			_ = r.Close(t.Context()) // waits for etcd, until the timeout
+		}()
+		time.Sleep(r.cfg.Timeout / 2)
+		require.NoError(t, r.Flush())
+		<-closed
+		e.Set(func(e *etcdfake.Etcd) { e.Fail = nil })
+		time.Sleep(time.Hour)
+	})
+}
+
 // While others register, some are refused, and all is closed.
 func TestWhatWasAcceptedIsThereAfterClose(t *testing.T) {
 	for range 20 {
