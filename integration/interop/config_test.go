@@ -121,6 +121,7 @@ func TestRulesInTheConfigCenterAreObeyedByBoth(t *testing.T) {
 		serviceRegisteredWith(t, etcd, plainInterface, at["x"], "timeout", "")
 		// The last one: Java goes on with what it was told of.
 		require.NoError(t, publisher.PublishConfig("consumer.configurators", "dubbo", fmt.Sprintf(ofConsumers, at["x"])))
+		t.Run("OverrideOfConsumersInGo", func(t *testing.T) { called(t, 0, "y@/") })
 		t.Run("OverrideOfConsumersInJava", func(t *testing.T) { called(t, 1, "y@/") })
 	})
 }

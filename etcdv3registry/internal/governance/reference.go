@@ -65,7 +65,15 @@ func (r *reference) Notify(e *registry.ServiceEvent) {
 	case e.Action != remoting.EventTypeDel && r.isDisabled(e.Service):
 		e.Action = remoting.EventTypeDel
 	}
-	r.NotifyListener.Notify(e)
+	r.NotifyListener.Notify(ofConsumer(e))
+}
+
+// ofConsumer takes from a provider that it is one. To the framework a provider's
+// parameters count more than those of the consumer, and what the two make together
+// would be a provider to overrides: of those for consumers it would take no notice.
+func ofConsumer(e *registry.ServiceEvent) *registry.ServiceEvent {
+	e.Service.DelParam(constant.SideKey)
+	return e
 }
 
 // NotifyAll tells the directory about everything there is.
@@ -90,7 +98,7 @@ func (r *reference) NotifyAll(events []*registry.ServiceEvent, done func()) {
 	r.told = len(r.rules) > 0
 	for _, e := range events {
 		if isProvider(e.Service) && !r.isDisabled(e.Service) {
-			all = append(all, e)
+			all = append(all, ofConsumer(e))
 		}
 	}
 	if len(all) == 0 {

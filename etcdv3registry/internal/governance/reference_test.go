@@ -204,6 +204,15 @@ func TestAProviderThatIsDisabledIsNotCalledUntilItIsEnabled(t *testing.T) {
 }
 
 // The framework takes a router for another provider.
+// An override for consumers out of a config center, which the framework applies itself.
+func TestAProviderIsNoneToOverridesForConsumers(t *testing.T) {
+	r := newReferring(t)
+	r.list([]string{"10.0.0.1"})
+	r.listener.Notify(added(at("10.0.0.2")))
+	r.shelf.rules = []*common.URL{urltest.URL("override", "0.0.0.0", "0", "*", "configVersion", "v2.7", constant.SideKey, "consumer", "weight", "7")}
+	assert.Equal(t, map[string]string{"10.0.0.1:20000": "7", "10.0.0.2:20000": "7"}, r.shelf.called(r.consumer, "weight"))
+}
+
 func TestAReferenceIsToldOfProvidersAndRulesOnly(t *testing.T) {
 	t.Parallel()
 	r := newReferring(t)
