@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
@@ -18,6 +16,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 
 	_ "github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/used"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
@@ -58,12 +57,12 @@ func runChild(how string) error {
 	if _, err := fmt.Fprintln(answers, "ready"); err != nil {
 		return err
 	}
-	before := cpu()
+	before := used.CPU()
 	for orders := bufio.NewScanner(os.Stdin); orders.Scan(); {
 		order, argument, _ := strings.Cut(orders.Text(), " ")
 		switch order {
 		case "begin":
-			before = cpu()
+			before = used.CPU()
 		case "await": // the providers of a round
 			round, err := strconv.Atoi(argument)
 			if err != nil {
@@ -75,7 +74,7 @@ func runChild(how string) error {
 				return err
 			}
 		}
-		if _, err := fmt.Fprintln(answers, int64(cpu()-before)); err != nil {
+		if _, err := fmt.Fprintln(answers, int64(used.CPU()-before)); err != nil {
 			return err
 		}
 	}
@@ -93,13 +92,6 @@ func register(r registry.Registry) error {
 		}
 	}
 	return nil
-}
-
-// cpu is what the process has used.
-func cpu() time.Duration {
-	var usage syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // listener counts what all listeners were told: for each provider the newest round.

@@ -9,13 +9,13 @@ import (
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/dubbogo/gost/log/logger"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/used"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
@@ -75,7 +75,7 @@ func runChild() error {
 		if err := c.serve(r, &answer); err != nil {
 			answer.Err = err.Error()
 		}
-		answer.CPU = cpuOfThis()
+		answer.CPU = used.CPU()
 		if err := answers.Encode(answer); err != nil {
 			return err
 		}
@@ -173,13 +173,4 @@ func (c *child) awaitExact(r request) error {
 		return fmt.Errorf("after %v: %s", r.Limit, problem)
 	}
 	return nil
-}
-
-// cpuOfThis is what this process has used.
-func cpuOfThis() time.Duration {
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		return 0
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

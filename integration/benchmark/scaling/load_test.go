@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/used"
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
 )
 
@@ -23,7 +24,7 @@ type moment struct {
 }
 
 func (s *scene) now() moment {
-	m := moment{at: time.Now(), clients: cpuOfThis(), busy: busySeconds()}
+	m := moment{at: time.Now(), clients: used.CPU(), busy: busySeconds()}
 	if s.fleet != nil {
 		m.clients += s.fleet.cpu()
 	}

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -142,9 +141,11 @@ func thisMachine() string {
 			model = string(found[1])
 		}
 	}
-	var system syscall.Sysinfo_t
-	_ = syscall.Sysinfo(&system)
-	return fmt.Sprintf("%d cores (%s), %.0f GiB, %s", runtime.NumCPU(), model, float64(system.Totalram)*float64(system.Unit)/(1<<30), runtime.Version())
+	kib := 0.0
+	if info, err := os.ReadFile("/proc/meminfo"); err == nil {
+		_, _ = fmt.Sscanf(string(info), "MemTotal: %f", &kib)
+	}
+	return fmt.Sprintf("%d cores (%s), %.0f GiB, %s", runtime.NumCPU(), model, kib/(1<<20), runtime.Version())
 }
 
 // version is that of the members.

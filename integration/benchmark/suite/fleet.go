@@ -28,7 +28,7 @@ func benchmarkFleet(b *testing.B, c Contender, n int) {
 	b.Setenv("HOME", b.TempDir())
 	once(b, func() {
 		l, heapBefore, goroutines := newShared(), heap(), runtime.NumGoroutine()
-		known, before := l.expectCount(n), used(b)
+		known, before := l.expectCount(n), usedBy(b)
 		r := open(b, c, store)
 		for i := range services {
 			if err := r.Subscribe(consumer(serviceName(i)), l); err != nil {
@@ -37,7 +37,7 @@ func benchmarkFleet(b *testing.B, c Contender, n int) {
 		}
 		select {
 		case at := <-known:
-			after := used(b)
+			after := usedBy(b)
 			reportTime(b, at.Sub(before.at), "start")
 			b.ReportMetric(float64(after.cpu-before.cpu)/float64(n), "start-cpu-ns/instance")
 		case <-time.After(scale.For(startLimit, patience)):
@@ -56,9 +56,9 @@ func benchmarkFleet(b *testing.B, c Contender, n int) {
 
 // rest looks at a process that has nothing to do.
 func rest(b *testing.B, store Store) {
-	requests, before := store.Requests(b), used(b)
+	requests, before := store.Requests(b), usedBy(b)
 	time.Sleep(scale.For(12*time.Second, time.Second))
-	after := used(b)
+	after := usedBy(b)
 	b.ReportMetric(after.share(before), "rest-cpu-%")
 	b.ReportMetric(float64(store.Requests(b)-requests)/after.at.Sub(before.at).Minutes(), "rest-requests/min")
 }
@@ -66,7 +66,7 @@ func rest(b *testing.B, store Store) {
 // churn has providers go and come back, one at a time. The client that does that
 // is in this process, and in its CPU time.
 func churn(b *testing.B, store Store, l *listener, keys []string) {
-	before, end := used(b), time.Now().Add(scale.For(10*time.Second, time.Second))
+	before, end := usedBy(b), time.Now().Add(scale.For(10*time.Second, time.Second))
 	ticks := time.NewTicker(changeEvery)
 	defer ticks.Stop()
 	changes := 0
@@ -82,7 +82,7 @@ func churn(b *testing.B, store Store, l *listener, keys []string) {
 			break
 		}
 	}
-	after := used(b)
+	after := usedBy(b)
 	b.ReportMetric(float64(changes)/after.at.Sub(before.at).Seconds(), "changes/s")
 	b.ReportMetric(after.share(before), "churn-cpu-%")
 	b.ReportMetric(float64(after.written-before.written)/after.at.Sub(before.at).Seconds(), "churn-written-B/s")

@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/scale"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/benchmark/used"
 )
 
 // once runs f, which measures for itself and reports its metrics, once, whatever
@@ -65,13 +64,9 @@ type usage struct {
 	written int64 // bytes, to a disk
 }
 
-func used(b *testing.B) usage {
+func usedBy(b *testing.B) usage {
 	b.Helper()
-	var r unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
-		b.Fatal(err)
-	}
-	return usage{time.Now(), time.Duration(r.Utime.Nano() + r.Stime.Nano()), written()}
+	return usage{time.Now(), used.CPU(), written()}
 }
 
 // written is what Linux has counted; elsewhere nothing is.
