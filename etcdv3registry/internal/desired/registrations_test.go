@@ -274,8 +274,9 @@ func TestCloseWritesWhatWasPostponed(t *testing.T) {
 func TestWhoWaitsForWhatEndsMeanwhileGoesOn(t *testing.T) {
 	withRegistrations(t, false, func(t *testing.T, e *etcdfake.Etcd, r *Registrations) {
 		starting(t, r, 20)
+		hanging := make(chan struct{})
 		e.Set(func(e *etcdfake.Etcd) {
-			e.Fail = func(string, []string) error { time.Sleep(time.Minute); return nil }
+			e.Fail = func(string, []string) error { <-hanging; return nil }
 		})
 		closed := make(chan struct{})
 		go func() {
@@ -285,8 +286,7 @@ func TestWhoWaitsForWhatEndsMeanwhileGoesOn(t *testing.T) {
 		time.Sleep(r.cfg.Timeout / 2)
 		require.NoError(t, r.Flush())
 		<-closed
-		e.Set(func(e *etcdfake.Etcd) { e.Fail = nil })
-		time.Sleep(time.Hour)
+		close(hanging)
 	})
 }
 

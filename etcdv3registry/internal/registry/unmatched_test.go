@@ -5,7 +5,6 @@ package registry
 import (
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/cluster/directory"
 	"github.com/stretchr/testify/assert"
@@ -27,7 +26,6 @@ func TestReferenceThatMatchesNoProviderIsTold(t *testing.T) {
 	with(t, nil, func(t *testing.T, _ *etcdfake.Etcd, r *Registry) {
 		const none = "there are providers of " + urltest.Greeter + ", but none that this reference asks for"
 		lines := func() []string {
-			time.Sleep(time.Second)
 			synctest.Wait()
 			return log.Lines(none)
 		}
