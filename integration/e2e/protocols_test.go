@@ -68,20 +68,20 @@ func TestADubboServiceIsServedAfterAnOverrideOfTheConfigCenter(t *testing.T) {
 	s := governed(etcd, provider(t, etcd, "old", long, plain))
 	s.Address, s.Also = "", []endpoint{{Protocol: hessian, Address: s.Address}}
 	old := start(t, s)
-	c := start(t, consumer(etcd, long, plain))
-	awaitCalls(t, c, plain, old)
+	calling := start(t, consumer(etcd, long, plain))
+	awaitCalls(t, calling, plain, old)
 	rule := tagging("old", "", "2500")
-	for timeout, rule := range map[string]string{
-		"2500": rule,
-		"2600": strings.NewReplacer("2500", "2600", `addresses: ["0.0.0.0:0"]`, "addresses: []").Replace(rule),
-		"":     "",
+	for _, c := range []struct{ timeout, rule string }{
+		{"2500", rule},
+		{"2600", strings.NewReplacer("2500", "2600", `addresses: ["0.0.0.0:0"]`, "addresses: []").Replace(rule)},
+		{"", ""},
 	} {
-		putRule(t, etcd, "old.configurators", rule)
-		eventually(t, func() string { return "no timeout=" + timeout }, func() bool {
+		putRule(t, etcd, "old.configurators", c.rule)
+		eventually(t, func() string { return "no timeout=" + c.timeout }, func() bool {
 			ks := keys(t, etcd, providersOf(plain))
-			return len(ks) == 1 && ks[0].param("timeout") == timeout
+			return len(ks) == 1 && ks[0].param("timeout") == c.timeout
 		})
-		c.reset() // while it is exported again dubbo-go refuses calls
-		awaitCalls(t, c, plain, old)
+		calling.reset() // while it is exported again dubbo-go refuses calls
+		awaitCalls(t, calling, plain, old)
 	}
 }

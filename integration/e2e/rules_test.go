@@ -104,6 +104,32 @@ func TestConditionRuleOfTheConsumersOwnApplication(t *testing.T) {
 	awaitCalls(t, c, greet, a, b)
 }
 
+// avoiding is an override for the consumers of an application: who asks for no tag does
+// not call those that have one.
+func avoiding(address string) string {
+	return fmt.Sprintf("configVersion: v2.7\nscope: application\nkey: \"*\"\nenabled: true\nconfigs:\n"+
+		"  - {side: consumer, addresses: [\"0.0.0.0:0\"], providerAddresses: [%q], parameters: {dubbo.tag: gray}}\n", address)
+}
+
+func TestConfiguratorOfAConsumerSaysWhomItCalls(t *testing.T) {
+	t.Parallel()
+	for name, level := range map[string]registryType{"InterfaceLevel": byInterface, "ApplicationLevel": byApplication} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			etcd := etcdtest.Start(t)
+			a, b := start(t, at(provider(t, etcd, "a", long), typed(etcd, level))), start(t, at(provider(t, etcd, "b", long), typed(etcd, level)))
+			c := start(t, governed(etcd, at(consumer(etcd, long), typed(etcd, level))))
+			awaitCalls(t, c, greet, a, b)
+			putRule(t, etcd, "consumer.configurators", avoiding(a.Address))
+			awaitCalls(t, c, greet, b)
+			putRule(t, etcd, "consumer.configurators", avoiding(b.Address))
+			awaitCalls(t, c, greet, a)
+			deleteRule(t, etcd, "consumer.configurators")
+			awaitCalls(t, c, greet, a, b)
+		})
+	}
+}
+
 // tagging is an override for all instances of an application: a consumer that
 // asks for no tag does not call those that have one.
 func tagging(application, tag, timeout string) string {

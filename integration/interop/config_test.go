@@ -119,6 +119,9 @@ func TestRulesInTheConfigCenterAreObeyedByBoth(t *testing.T) {
 		t.Run("OverrideOfProvidersInJava", func(t *testing.T) { serviceRegisteredWith(t, etcd, plainInterface, at["y"], "timeout", "2500") })
 		require.NoError(t, publisher.RemoveConfig("shop.configurators", "dubbo"))
 		serviceRegisteredWith(t, etcd, plainInterface, at["x"], "timeout", "")
+		for i := range consumers { // which have them served again
+			called(t, i, "x@/", "y@/")
+		}
 		// The last one: Java goes on with what it was told of.
 		require.NoError(t, publisher.PublishConfig("consumer.configurators", "dubbo", fmt.Sprintf(ofConsumers, at["x"])))
 		t.Run("OverrideOfConsumersInGo", func(t *testing.T) { called(t, 0, "y@/") })

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -76,6 +77,8 @@ func (h *history) watch(ctx context.Context) error {
 	watcher := clientv3.NewWatcher(h.client)
 	defer watcher.Close()
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	var telling sync.WaitGroup
+	defer telling.Wait()
 	defer cancel()
 	type response struct {
 		clientv3.WatchResponse
@@ -85,7 +88,7 @@ func (h *history) watch(ctx context.Context) error {
 	for i, p := range h.prefixes {
 		responses := watcher.Watch(ctx, p, clientv3.WithPrefix(), clientv3.WithRev(h.from),
 			clientv3.WithPrevKV(), clientv3.WithFragment(), clientv3.WithCreatedNotify())
-		go func() {
+		telling.Go(func() {
 			for r := range responses {
 				select {
 				case told <- response{r, i}:
@@ -96,7 +99,7 @@ func (h *history) watch(ctx context.Context) error {
 			case told <- response{clientv3.WatchResponse{Canceled: true}, i}:
 			case <-ctx.Done():
 			}
-		}()
+		})
 	}
 	created, done := 0, map[int]bool{}
 	asking := time.NewTicker(askProgress)

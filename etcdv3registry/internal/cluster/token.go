@@ -16,8 +16,8 @@ import (
 //
 // The client asks for another token when one is refused, and sends the old one along.
 // etcd 3.4 refuses the question for that, the client asks again for this reason, and so
-// on, hundreds of times a second, until its user is given other rights. It clears the
-// token when it is told that there are no users, and asks without one then.
+// on, hundreds of times a second, until the request is given up. It clears the token when
+// it is told that there are no users, and asks without one then.
 func forgetToken(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	err := invoke(ctx, method, request, reply, conn, opts...)
 	if _, asks := request.(*etcdserverpb.AuthenticateRequest); asks && err != nil && retry.TokenRefused(err) {

@@ -103,8 +103,8 @@ func (r *Reconciler) findLost(ctx context.Context) error {
 	if err != nil && retry.CanPass(err) {
 		return err
 	}
-	lost := r.noteLost(contents, leased)
-	taken := r.taken(ctx, client, lost)
+	lost, gone := r.noteLost(contents, leased)
+	taken := r.taken(ctx, client, gone)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name := range leased {
@@ -115,13 +115,13 @@ func (r *Reconciler) findLost(ctx context.Context) error {
 		}
 		e.mayExist, e.exists = true, true
 	}
-	r.writer.lost = max(r.writer.lost, len(lost))
+	r.writer.lost = max(r.writer.lost, lost)
 	if len(taken) > 0 {
 		r.record.resynced(reasonKeysTaken)
 		logger.Warnf("[etcdv3] %d key(s) of this process were put by another one: do two run at one address? Registering again %s, which is under lease %x there",
 			len(taken), layout.Show(string(taken[0].Key)), taken[0].Lease)
 	}
-	if n := len(lost) - len(taken); n > 0 {
+	if n := lost - len(taken); n > 0 {
 		r.record.resynced(reasonKeysDeleted)
 		logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else: registering them again", n)
 	}
@@ -129,36 +129,37 @@ func (r *Reconciler) findLost(ctx context.Context) error {
 	return err
 }
 
-// noteLost returns the names of keys that are not in etcd as they should be.
-func (r *Reconciler) noteLost(contents map[string]Content, leased map[string]bool) (names []string) {
+// noteLost returns how many keys are not in etcd as they should be, and the names of those
+// that should be under the lease.
+func (r *Reconciler) noteLost(contents map[string]Content, leased map[string]bool) (lost int, gone []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.entries {
 		now, known := contents[e.key.Name]
 		if e.owners > 0 && e.synced && (known || !e.key.isRead()) && !e.holds(now, leased[e.key.Name]) {
 			e.synced = false
-			names = append(names, e.key.Name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// taken returns those of some lost keys that another process has put under a lease of
-// its own. It looks at a few: either it is one address, or all.
-func (r *Reconciler) taken(ctx context.Context, client *clientv3.Client, lost []string) (taken []*mvccpb.KeyValue) {
-	for _, name := range lost[:min(len(lost), 16)] {
-		response, err := client.Get(ctx, name, clientv3.WithKeysOnly())
-		if err != nil {
-			return taken
-		}
-		for _, kv := range response.Kvs {
-			if kv.Lease != 0 && kv.Lease != int64(r.writer.lease) {
-				taken = append(taken, kv)
+			lost++
+			if e.key.leased() {
+				gone = append(gone, e.key.Name)
 			}
 		}
 	}
-	return taken
+	slices.Sort(gone)
+	return lost, gone
+}
+
+// taken returns those of some keys that are not under the lease which another process has
+// put under one of its own. It looks at a few: either it is one address, or all. If etcd does not tell,
+// they are put again all the same.
+func (r *Reconciler) taken(ctx context.Context, client *clientv3.Client, gone []string) []*mvccpb.KeyValue {
+	if len(gone) == 0 {
+		return nil
+	}
+	there, err := get(ctx, client, gone[:min(len(gone), 16, r.cfg.Limits.Ops())], clientv3.WithKeysOnly())
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(there, func(kv *mvccpb.KeyValue) bool { return kv.Lease == 0 || kv.Lease == int64(r.writer.lease) })
 }
 
 // lacksReading says how the right to read the keys of the lease is given, if that is
@@ -259,19 +260,31 @@ func (r *Reconciler) readable() (together, alone []string) {
 }
 
 func readInto(ctx context.Context, client *clientv3.Client, contents map[string]Content, names []string) error {
+	there, err := get(ctx, client, names)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		contents[name] = Content{}
+	}
+	for _, kv := range there {
+		contents[string(kv.Key)] = Content{string(kv.Value), true}
+	}
+	return nil
+}
+
+// get returns those of some keys that there are, out of one transaction.
+func get(ctx context.Context, client *clientv3.Client, names []string, opts ...clientv3.OpOption) (there []*mvccpb.KeyValue, err error) {
 	gets := make([]clientv3.Op, len(names))
 	for i, name := range names {
-		gets[i] = clientv3.OpGet(name)
+		gets[i] = clientv3.OpGet(name, opts...)
 	}
 	response, err := client.Txn(ctx).Then(gets...).Commit()
 	if err != nil {
-		return fmt.Errorf("look up %d key(s): %w", len(names), err)
+		return nil, fmt.Errorf("look up %d key(s): %w", len(names), err)
 	}
-	for i, name := range names {
-		contents[name] = Content{}
-		for _, kv := range response.Responses[i].GetResponseRange().GetKvs() {
-			contents[name] = Content{string(kv.Value), true}
-		}
+	for _, one := range response.Responses {
+		there = append(there, one.GetResponseRange().GetKvs()...)
 	}
-	return nil
+	return there, nil
 }

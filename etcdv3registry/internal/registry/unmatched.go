@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"github.com/dubbogo/gost/log/logger"
@@ -21,18 +20,18 @@ import (
 type unmatched struct {
 	query query
 	root  string
-	told  atomic.Bool // since when there was one that matched
+	told  bool // that there is none, and there has been none since
 }
 
 // look is a listener.View's Unmatched.
 func (m *unmatched) look(others []string, told iter.Seq[string]) {
 	for key := range told {
 		if category, _, _ := layout.Split(m.root, key); category == layout.Providers {
-			m.told.Store(false)
+			m.told = false
 			return
 		}
 	}
-	if m.told.Load() {
+	if m.told {
 		return
 	}
 	var kinds []string
@@ -49,7 +48,7 @@ func (m *unmatched) look(others []string, told iter.Seq[string]) {
 	if kinds = slices.Compact(kinds); len(kinds) == 0 {
 		return
 	}
-	m.told.Store(true)
+	m.told = true
 	logger.Warnf("[etcdv3] there are providers of %s, but none that this reference asks for: it asks for %s, they are %s",
 		m.query.service, m.query.kind(), strings.Join(kinds[:min(len(kinds), 4)], "; "))
 }
