@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/url"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestPageFollowsTheApplicationLevel(t *testing.T) {
 	page := openTab(t, startConsole(t, etcd.address()).url)
 	page.waitText("#empty", "No service")
 
-	report := testkit.NewReport(t, etcd.address())
+	report := testkit.OpenReport(t, etcd.address())
 	discovery := testkit.NewDiscovery(t, etcd.address())
 	meta := info.NewMetadataInfoWithParams("shop", "r1", map[string]*info.ServiceInfo{
 		"com.example.Orders:tri": info.NewServiceInfo("com.example.Orders", "eu", "2.0", "tri", "com.example.Orders", map[string]string{"methods": "place,find"}),
@@ -67,7 +68,8 @@ func TestPageFollowsTheApplicationLevel(t *testing.T) {
 	page.waitText("#detail", "place,find")
 	page.press(kb.Escape)
 
-	// Its metadata goes: nobody can call it.
+	// Its metadata goes, and who would put it there again: nobody can call it.
+	require.NoError(t, report.(io.Closer).Close())
 	etcd.delete("/dubbo/shop/r1")
 	page.waitText("#problems", "of which etcd has no metadata")
 	page.waitText("[data-application=shop] [data-category=instances]", "etcd has no metadata of its revision")

@@ -148,10 +148,21 @@ func (b *tab) number(expression string) int {
 	return n
 }
 
-// click clicks the first element of a selector.
+// click clicks what a user sees at the middle of the first element of a selector, once
+// that is the element or a part of it. It looks and clicks in one step of the page:
+// the browser's own clicks go where an element was, and pages grow meanwhile.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(selector)))
+	b.wait(fmt.Sprintf(`(wanted => {
+		if (!wanted?.checkVisibility()) return false;
+		wanted.scrollIntoView({ block: 'center', behavior: 'instant' });
+		const { left, top, width, height } = wanted.getBoundingClientRect();
+		const seen = document.elementFromPoint(left + width / 2, top + height / 2);
+		if (!seen || !wanted.contains(seen)) return false;
+		seen.closest('button, a, summary, input, select, textarea, [tabindex]')?.focus();
+		seen.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true, view: window, detail: 1 }));
+		return true;
+	})(document.querySelector(%q))`, selector))
 }
 
 // press types as a keyboard does: a key that the page takes for itself writes
