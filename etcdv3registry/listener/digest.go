@@ -12,7 +12,6 @@ import (
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/parallel"
 )
 
 // thing is what one ID of a View stands for: keys in etcd, and the one that the
@@ -29,9 +28,13 @@ type several struct {
 	delivered string  // empty: the listener does not know it
 }
 
+// untold is in the place of what else a thing may be when there is one key, and the
+// listener was not told of it: so are nearly all of them for a moment.
+var untold = &several{}
+
 // all returns the keys, with the revision of their creation.
 func (t thing) all() []keyAt {
-	if t.several == nil {
+	if t.several == nil || t.several == untold {
 		return []keyAt{t.only}
 	}
 	return t.keys
@@ -45,22 +48,38 @@ func (t thing) told() string {
 	return t.delivered
 }
 
-// thingOf is the thing of some keys, of which the listener was told of one.
-func thingOf(keys []keyAt, delivered string) thing {
-	if len(keys) == 1 && keys[0].key == delivered {
-		return thing{only: keys[0]}
-	}
-	return thing{several: &several{keys, delivered}}
-}
-
 // latest is the key that was created last, or empty if there is none.
-func latest(keys []keyAt) string {
-	if len(keys) == 0 {
+func (t thing) latest() string {
+	if t.several == nil || t.several == untold {
+		return t.only.key
+	}
+	if len(t.keys) == 0 {
 		return ""
 	}
-	return slices.MaxFunc(keys, func(a, b keyAt) int {
+	return slices.MaxFunc(t.keys, func(a, b keyAt) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
 	}).key
+}
+
+// with is the thing after a key was put, or deleted.
+func (t thing) with(c Change) thing {
+	keys := slices.DeleteFunc(t.all(), func(k keyAt) bool { return k.key == c.Key })
+	if !c.Deleted {
+		keys = append(keys, keyAt{c.Key, c.Created})
+	}
+	return thingOf(keys, t.told())
+}
+
+// thingOf is the thing of some keys, of which the listener was told of one.
+func thingOf(keys []keyAt, delivered string) thing {
+	switch {
+	case len(keys) != 1 || delivered != "" && delivered != keys[0].key:
+		return thing{several: &several{keys, delivered}}
+	case delivered == "":
+		return thing{only: keys[0], several: untold}
+	default:
+		return thing{only: keys[0]}
+	}
 }
 
 // createdAt is the revision in which a key was created; 0 if it is gone.
@@ -73,21 +92,32 @@ func (t thing) createdAt(key string) int64 {
 	return 0
 }
 
+// touched is a thing that changed, and what its key says that did.
+type touched struct {
+	id  digest
+	key string // empty: that is not known
+	meaning
+}
+
+// byCreation orders keys as they were created.
+func byCreation(a, b Change) int {
+	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Key, b.Key))
+}
+
 // digest takes changes of keys into s.things and returns what that is to the
-// listener, in order, together with what was read on the way, by key.
+// listener, in order; complete reports whether that is all there is, in the order of
+// creation.
 //
 // One thing may have several keys for a while: a provider that is registered
 // again with other parameters gets a new key as the old one is deleted. To the
 // listener that is an update; deleting the old key last must not remove the
 // provider.
-func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[string]meaning) {
-	var (
-		read    = make(map[string]meaning, len(changes))
-		touched = make([]digest, 0, len(changes)) // in order
-	)
+func (s *Subscription) digest(changes []Change) (events []*registry.ServiceEvent, complete bool) {
+	all := make([]touched, 0, len(changes)) // in order
 	s.others = nil
-	if len(s.things) == 0 {
+	if complete = len(s.things) == 0; complete {
 		s.things = make(map[digest]thing, len(changes))
+		slices.SortFunc(changes, byCreation)
 	}
 	for i, m := range s.view.readAll(changes) {
 		c := changes[i]
@@ -98,54 +128,48 @@ func (s *Subscription) digest(changes []Change) ([]*registry.ServiceEvent, map[s
 			}
 			continue
 		}
-		read[c.Key] = m
 		id := digestOf(m.id)
-		var keys []keyAt
-		var told string
 		if t, known := s.things[id]; known {
-			keys = slices.DeleteFunc(t.all(), func(k keyAt) bool { return k.key == c.Key })
-			told = t.told()
+			s.things[id] = t.with(c)
+		} else if !c.Deleted {
+			s.things[id] = thing{only: keyAt{c.Key, c.Created}, several: untold}
 		}
-		if !c.Deleted {
-			keys = append(keys, keyAt{c.Key, c.Created})
-		}
-		s.things[id] = thingOf(keys, told)
-		touched = append(touched, id)
+		all = append(all, touched{id, c.Key, m})
 	}
-	return s.events(s.hold(touched), read), read
+	return s.events(s.hold(all)), complete
 }
 
 // manyOthers is how many keys are enough to see what a subscription is not about.
 const manyOthers = 16
 
-// hold returns the IDs that the listener is to hear of now: all, unless it is
+// hold returns what the listener is to hear of now: all, unless it is
 // to keep the last of some keys and all of those are gone. They wait until there
 // is one again.
-func (s *Subscription) hold(touched []digest) []digest {
+func (s *Subscription) hold(all []touched) []touched {
 	if s.view.KeepLast == nil {
-		return touched
+		return all
 	}
 	before := len(s.held)
-	touched = append(s.held, touched...)
+	all = append(s.held, all...)
 	s.held = nil
 	known := false
 	for _, t := range s.things {
 		switch {
 		case slices.ContainsFunc(t.all(), func(k keyAt) bool { return s.view.KeepLast(k.key) }):
-			return touched
+			return all
 		case t.told() != "" && s.view.KeepLast(t.told()):
 			known = true
 		}
 	}
 	if !known {
-		return touched
+		return all
 	}
-	var now []digest
-	for _, id := range touched {
-		if delivered := s.told(id); delivered != "" && s.view.KeepLast(delivered) {
-			s.held = append(s.held, id)
+	var now []touched
+	for _, t := range all {
+		if delivered := s.told(t.id); delivered != "" && s.view.KeepLast(delivered) {
+			s.held = append(s.held, touched{id: t.id})
 		} else {
-			now = append(now, id)
+			now = append(now, t)
 		}
 	}
 	if len(s.held) > before {
@@ -156,19 +180,18 @@ func (s *Subscription) hold(touched []digest) []digest {
 
 // events compares what the listener was told of each thing with what is true
 // now, and takes it as told.
-func (s *Subscription) events(ids []digest, read map[string]meaning) []*registry.ServiceEvent {
-	var events []*registry.ServiceEvent
-	for _, id := range ids {
-		t, known := s.things[id]
+func (s *Subscription) events(all []touched) []*registry.ServiceEvent {
+	events := make([]*registry.ServiceEvent, 0, len(all))
+	for _, is := range all {
+		t, known := s.things[is.id]
 		if !known {
 			continue
 		}
-		keys := t.all()
-		before, now := t.told(), latest(keys)
+		before, now := t.told(), t.latest()
 		if now == "" {
-			delete(s.things, id)
-		} else {
-			s.things[id] = thingOf(keys, now)
+			delete(s.things, is.id)
+		} else if now != before {
+			s.things[is.id] = thingOf(t.all(), now)
 		}
 		if before == now {
 			continue
@@ -180,8 +203,8 @@ func (s *Subscription) events(ids []digest, read map[string]meaning) []*registry
 		case now == "":
 			action, key = remoting.EventTypeDel, before
 		}
-		m, known := read[key]
-		if !known {
+		m := is.meaning
+		if key != is.key { // of its several keys another one is what is told
 			m = s.view.meaningOf(key)
 			s.skip(key, m.err)
 		}
@@ -209,20 +232,6 @@ func (s *Subscription) told(id digest) string {
 		return t.told()
 	}
 	return ""
-}
-
-// meaningsOf is what some keys say. Those that have been read on the way are not
-// read again, and have no error any more: the log was told.
-func (s *Subscription) meaningsOf(keys []keyAt, read map[string]meaning) []meaning {
-	all := make([]meaning, len(keys))
-	parallel.Each(len(keys), func(i int) {
-		if m, known := read[keys[i].key]; known {
-			all[i] = meaning{url: m.url, id: m.id}
-		} else {
-			all[i] = s.view.meaningOf(keys[i].key)
-		}
-	})
-	return all
 }
 
 // skip tells the log why a key, or a part of it, cannot be used; nil: it can.

@@ -5,6 +5,7 @@ package listener
 import (
 	"bytes"
 	"sync"
+	"unsafe"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
@@ -25,12 +26,14 @@ type content struct {
 	decoded any
 }
 
+// entryOf returns what is kept of a key. The bytes of its name and of its value are
+// not copied: each key of an answer has its own, and nobody writes to them.
 func (m mirrored) entryOf(kv *mvccpb.KeyValue) (key string, e entry) {
 	e = entry{created: kv.CreateRevision, changed: kv.ModRevision, lease: kv.Lease}
 	if !m.keysOnly {
 		e.content = &content{value: kv.Value}
 	}
-	return string(kv.Key), e
+	return unsafe.String(unsafe.SliceData(kv.Key), len(kv.Key)), e
 }
 
 // bytes is the value; nil if it is not kept.

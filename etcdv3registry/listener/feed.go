@@ -54,7 +54,8 @@ type Feed struct {
 type view struct {
 	store   *store
 	feed    *Feed
-	pending map[string]int64 // the keys that changed, and in which revision, guarded by store.mu
+	fresh   bool             // nothing was taken yet: all keys have changed; guarded by store.mu
+	pending map[string]int64 // the keys that changed, and in which revision; likewise
 	arrived time.Time        // when the first of them came over a watch; zero: none did; likewise
 }
 
@@ -97,15 +98,7 @@ func (f *Feed) Take() []Change {
 	var changes []Change
 	for _, v := range f.views {
 		v.store.mu.Lock()
-		changes = slices.Grow(changes, len(v.pending))
-		for key, revision := range v.pending {
-			if e, ok := v.store.keys[key]; ok {
-				changes = append(changes, e.change(key))
-			} else {
-				changes = append(changes, Change{Key: key, Changed: revision, Deleted: true})
-			}
-		}
-		v.pending = map[string]int64{}
+		changes = v.take(changes)
 		f.reading.take(v)
 		v.store.mu.Unlock()
 	}
@@ -113,6 +106,36 @@ func (f *Feed) Take() []Change {
 		return cmp.Or(cmp.Compare(a.Changed, b.Changed), cmp.Compare(a.Key, b.Key))
 	})
 	return changes
+}
+
+// take adds what has changed, in any order.
+func (v *view) take(changes []Change) []Change {
+	if v.fresh {
+		v.fresh = false
+		changes = slices.Grow(changes, len(v.store.keys))
+		for key, e := range v.store.keys {
+			changes = append(changes, e.change(key))
+		}
+		return changes
+	}
+	changes = slices.Grow(changes, len(v.pending))
+	for key, revision := range v.pending {
+		if e, ok := v.store.keys[key]; ok {
+			changes = append(changes, e.change(key))
+		} else {
+			changes = append(changes, Change{Key: key, Changed: revision, Deleted: true})
+		}
+	}
+	v.pending = nil
+	return changes
+}
+
+// changed is how many keys have changed.
+func (v *view) changed() int {
+	if v.fresh {
+		return len(v.store.keys)
+	}
+	return len(v.pending)
 }
 
 // Skip tells the log that a key, or a part of it, cannot be used, and why: once for the key as it

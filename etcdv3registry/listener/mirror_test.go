@@ -130,6 +130,40 @@ func TestChangesAreToldInOrderWithTheRevisionsOfTheKey(t *testing.T) {
 	})
 }
 
+func TestTheFirstTakeIsOfWhatIsThereThen(t *testing.T) {
+	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+		for i := range 5 {
+			e.Put(fmt.Sprintf("/a/%d", i), "")
+		}
+		first := open(h, "/a/")
+		require.NoError(t, first.Ready(t.Context()))
+		e.Delete("/a/1")
+		e.Put("/a/2", "new")
+		e.Put("/a/5", "")
+		second := open(h, "/a/")
+		synctest.Wait()
+		for _, r := range []*reader{first, second} {
+			changes := r.Take()
+			require.Len(t, changes, 5)
+			var keys []string
+			for _, c := range changes {
+				assert.False(t, c.Deleted, c.Key)
+				keys = append(keys, c.Key)
+			}
+			assert.Equal(t, []string{"/a/0", "/a/3", "/a/4", "/a/2", "/a/5"}, keys)
+			assert.Empty(t, r.Take())
+		}
+		e.Put("/a/6", "")
+		e.Delete("/a/6")
+		synctest.Wait()
+		for _, r := range []*reader{first, second} {
+			changes := r.Take()
+			require.Len(t, changes, 1)
+			assert.True(t, changes[0].Deleted, "that it came and went")
+		}
+	})
+}
+
 func TestSeveralPrefixesAreReadTogether(t *testing.T) {
 	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
 		e.Put("/a/1", "")

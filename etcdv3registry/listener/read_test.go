@@ -5,6 +5,7 @@ package listener
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
@@ -26,6 +27,33 @@ func (l *lists) NotifyAll(events []*registry.ServiceEvent, done func()) {
 	}
 }
 
+// The first list is made of what is read on the way, the later ones are read anew:
+// they say the same.
+func TestTheFirstListIsAsTheNext(t *testing.T) {
+	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+		e.Put(keyOf("2"), "")
+		e.Put(keyOf("3?weight=5"), "")
+		e.Put(keyOf("3"), "")
+		e.Put(keyOf("1"), "")
+		e.Put(keyOf("2?weight=7"), "") // the one created last counts
+		e.Put(keyOf("3?weight=5"), "")
+		s, l := subscribe(h, viewOf())
+		s.Start(time.Second)
+		want := map[string]string{"10.0.0.1:20000": "", "10.0.0.2:20000": "7", "10.0.0.3:20000": ""}
+		assert.Equal(t, []string{"all 3"}, l.since())
+		assert.Equal(t, want, l.known)
+		s.Again()
+		assert.Equal(t, []string{"all 3"}, l.since())
+		assert.Equal(t, want, l.known)
+
+		e.Delete(keyOf("2?weight=7"), keyOf("3?weight=5"))
+		assert.Equal(t, []string{"update 2"}, l.since(), "the other key of 3 was not told of")
+		assert.Empty(t, l.known["10.0.0.2:20000"])
+		e.Delete(keyOf("1"), keyOf("2"), keyOf("3"))
+		assert.ElementsMatch(t, []string{"delete 1", "delete 2", "delete 3"}, l.since())
+	})
+}
+
 func TestManyKeysAreToldInTheOrderOfTheirCreation(t *testing.T) {
 	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
 		var want []string
@@ -35,12 +63,15 @@ func TestManyKeysAreToldInTheOrderOfTheirCreation(t *testing.T) {
 			want = append(want, "10.0.0."+host)
 		}
 		e.Put("/p/%zz", "cannot be read")
+		for i := range 300 {
+			e.Put(keyOf(fmt.Sprint(i)), "") // again: it was created before
+		}
 		var got []string
 		s := h.Subscribe([]string{"/p/"}, viewOf(), &lists{&got})
 		defer s.Close()
 		require.NoError(t, s.Load(t.Context()))
 		assert.Equal(t, want, got)
-		s.notifyAll(nil) // which reads them again
+		s.notifyAll(s.list()) // which reads them again
 		assert.Equal(t, want, got)
 	})
 }

@@ -122,7 +122,7 @@ type reading struct {
 func (s *store) arrivedLocked() {
 	now := s.times.change
 	for v := range s.views {
-		if len(v.pending) == 0 {
+		if v.changed() == 0 {
 			v.arrived = now
 		}
 	}
@@ -194,7 +194,7 @@ func (s *store) status(readers map[*Feed]*ReaderStatus) MirrorStatus {
 			readers[v.feed] = r
 		}
 		r.Prefixes = append(r.Prefixes, s.prefix)
-		r.Pending += len(v.pending)
+		r.Pending += v.changed()
 	}
 	return MirrorStatus{
 		Prefix: s.prefix, KeysOnly: s.keysOnly, Listed: s.shown > 0, Partial: s.part, Retained: len(s.retained),

@@ -49,12 +49,9 @@ func newStore(what mirrored) *store {
 
 // open returns what a feed sees of the store.
 func (s *store) open(f *Feed) *view {
-	v := &view{store: s, feed: f, pending: map[string]int64{}}
+	v := &view{store: s, feed: f, fresh: true}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, now := range s.keys {
-		v.pending[key] = now.changed
-	}
 	s.views[v] = struct{}{}
 	if s.shown == 0 {
 		f.unlisted.Add(1)
@@ -222,13 +219,20 @@ func (s *store) tell(changed []keyAt) {
 		return
 	}
 	for v := range s.views {
-		if len(v.pending) == 0 {
-			v.pending = make(map[string]int64, len(changed))
-		}
-		for _, c := range changed {
-			v.pending[c.key] = c.at
-		}
+		v.tell(changed)
 		v.feed.signal()
+	}
+}
+
+func (v *view) tell(changed []keyAt) {
+	if v.fresh {
+		return
+	}
+	if v.pending == nil {
+		v.pending = make(map[string]int64, len(changed))
+	}
+	for _, c := range changed {
+		v.pending[c.key] = c.at
 	}
 }
 

@@ -3,7 +3,6 @@
 package listener
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -67,7 +66,7 @@ type Subscription struct {
 	saved  bool // the cache has been given what etcd has
 	things map[digest]thing
 	cached map[string]bool // keys out of the cache that etcd has not confirmed yet
-	held   []digest        // of IDs that the listener was not told of, by View.KeepLast
+	held   []touched       // that the listener was not told of, by View.KeepLast
 	others []string        // some keys that were read last, and that the subscription is not about
 }
 
@@ -76,7 +75,7 @@ type Subscription struct {
 func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener) *Subscription {
 	s := &Subscription{feed: h.OpenKeys(prefixes...), view: view, listener: l, things: map[digest]thing{}}
 	s.worker = delivery.NewWorker(s.feed, delivery.Reader{
-		Name: s.feed.name(), Update: s.update, Again: func() { s.notifyAll(nil) }, Cached: s.loadCached,
+		Name: s.feed.name(), Update: s.update, Again: func() { s.notifyAll(s.list()) }, Cached: s.loadCached,
 	})
 	return s
 }
@@ -138,8 +137,8 @@ func (s *Subscription) update() {
 		changes = append(changes, s.unconfirmed(changes)...)
 		s.cached = nil
 	}
-	events, read := s.digest(changes)
-	s.tell(events, read)
+	events, complete := s.digest(changes)
+	s.tell(events, complete)
 	if s.view.Unmatched != nil && len(s.others) > 0 {
 		s.view.Unmatched(s.others, s.known())
 	}
@@ -180,39 +179,49 @@ func (s *Subscription) known() iter.Seq[string] {
 }
 
 // tell passes on events, as a list if it is the first time, or there are many,
-// or one of them asks for it.
-func (s *Subscription) tell(events []*registry.ServiceEvent, read map[string]meaning) {
+// or one of them asks for it. A list that the listener panics over is told one by one:
+// it panics over the culprit only.
+func (s *Subscription) tell(events []*registry.ServiceEvent, complete bool) {
 	asList := !s.worker.Delivered() || len(events) > notifyAllAbove || s.view.Whole != nil &&
 		slices.ContainsFunc(events, func(e *registry.ServiceEvent) bool { return s.view.Whole(e.Service) })
-	if asList && s.notifyAll(read) {
-		return
+	if asList {
+		list := events
+		if !complete {
+			list = s.list()
+		}
+		if s.notifyAll(list) {
+			return
+		}
 	}
 	for _, e := range events {
 		s.notify(e)
 	}
 }
 
-// notifyAll tells the listener the complete list, in the order of creation:
-// of rules that contradict each other the last one counts. It reports false if
-// the listener panicked: told one by one, it panics over the culprit only.
-func (s *Subscription) notifyAll(read map[string]meaning) bool {
-	all := make([]keyAt, 0, len(s.things))
+// list is everything that the listener is told of, in the order of creation: of rules
+// that contradict each other the last one counts.
+func (s *Subscription) list() []*registry.ServiceEvent {
+	all := make([]Change, 0, len(s.things))
 	for _, t := range s.things {
 		if key := t.told(); key != "" {
-			all = append(all, keyAt{key, t.createdAt(key)})
+			all = append(all, Change{Key: key, Created: t.createdAt(key)})
 		}
 	}
-	slices.SortFunc(all, func(a, b keyAt) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
-	})
+	slices.SortFunc(all, byCreation)
 	events := make([]*registry.ServiceEvent, 0, len(all))
-	for i, m := range s.meaningsOf(all, read) {
-		s.skip(all[i].key, m.err)
+	for i, m := range s.view.readAll(all) {
+		s.skip(all[i].Key, m.err)
 		if m.url != nil {
 			events = append(events, delivery.Event(remoting.EventTypeAdd, m.id, m.url))
 		}
 	}
-	return delivery.Call(s.feed.name(), "a list", func() { s.listener.NotifyAll(events, func() {}) })
+	return events
+}
+
+// notifyAll tells the listener a complete list. It reports false if the listener
+// panicked.
+func (s *Subscription) notifyAll(list []*registry.ServiceEvent) bool {
+	return delivery.Call(s.feed.name(), "a list", func() { s.listener.NotifyAll(list, func() {}) })
 }
 
 func (s *Subscription) notify(e *registry.ServiceEvent) {
