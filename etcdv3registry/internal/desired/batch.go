@@ -4,6 +4,7 @@ package desired
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 	"strconv"
 
@@ -37,6 +38,21 @@ func pieceOf(e *entry) piece { return piece{e, e.key, e.owners > 0, !e.exists} }
 // isOldLocked reports whether something else is desired of the entry by now.
 func (p piece) isOldLocked() bool {
 	return p.entry.key != p.key || (p.entry.owners > 0) != p.wanted
+}
+
+// gather lets those run who are about to change something: of many at once, as those
+// are whom the last batch has woken, the first would have a transaction of its own, and
+// all others wait for it.
+func (r *Reconciler) gather() {
+	for before := 0; ; runtime.Gosched() {
+		r.mu.Lock()
+		queued := len(r.queue)
+		r.mu.Unlock()
+		if queued == before {
+			return
+		}
+		before = queued
+	}
 }
 
 // nextBatchLocked takes entries off the queue, in order, as many as one

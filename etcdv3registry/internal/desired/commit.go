@@ -31,6 +31,7 @@ func (e leaseRefusedError) Unwrap() error { return e.error }
 // writeBatch takes one batch off the queue and writes it. If it fails, what
 // was in it is queued again, but for what etcd refuses for good.
 func (r *Reconciler) writeBatch(ctx context.Context) error {
+	r.gather()
 	r.mu.Lock()
 	b := r.nextBatchLocked()
 	r.mu.Unlock()
