@@ -21,7 +21,7 @@ var sources = []struct {
 	find      func() string // nil for what the benchmarks write
 }{
 	{"date", "Date", func() string { return time.Now().UTC().Format("2006-01-02 15:04 UTC") }},
-	{"commit", "Commit", func() string { return output("git", "describe", "--always", "--dirty", "--exclude=*") }},
+	{"commit", "Commit", commit},
 	{"cpu", "Processor", nil},
 	{"cores", "Cores", func() string { return strconv.Itoa(runtime.NumCPU()) }},
 	{"memory", "Memory", memory},
@@ -31,6 +31,15 @@ var sources = []struct {
 	{"etcd-client", "etcd's client", func() string { return version("go.etcd.io/etcd/client/v3") }},
 	{"etcd", "etcd", func() string { return version("go.etcd.io/etcd/server/v3") }},
 	{"zookeeper", "ZooKeeper", func() string { return output("dpkg-query", "-W", "-f", "${Version}", "zookeeper") }},
+}
+
+// commit is the tree that is measured: the page that is written is no change of it.
+func commit() string {
+	is := output("git", "describe", "--always", "--exclude=*")
+	if output("git", "status", "--porcelain", "--", ":/", ":!/docs") != "" {
+		is += "-dirty"
+	}
+	return is
 }
 
 func version(module string) string {
