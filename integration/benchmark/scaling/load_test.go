@@ -42,11 +42,15 @@ type load struct {
 	clients      float64 // cores
 	machine      float64 // cores, by whomever
 	sent         float64 // MiB to clients, by all members
-	fsync        time.Duration
+	fsync        time.Duration // that one in a hundred exceeds, of the slowest member
+	stall        time.Duration // the longest that a disk held one of them up, rounded up
+	elections    float64
 	keepAlives   float64
 	written      float64 // growth of a member's database, in bytes
 	slowWatchers float64
 }
+
+const fsyncs = "etcd_disk_wal_fsync_duration_seconds"
 
 func (m moment) since(before moment) load {
 	l := load{seconds: m.at.Sub(before.at).Seconds()}
@@ -61,8 +65,12 @@ func (m moment) since(before moment) load {
 		l.keepAlives += grown(etcdtest.MetricLeasesRenewed) / l.seconds
 		l.written = max(l.written, grown("etcd_mvcc_db_total_size_in_bytes"))
 		l.slowWatchers += now.Value("etcd_debugging_mvcc_slow_watcher_total", nil)
-		fsync := now.Quantile("etcd_disk_wal_fsync_duration_seconds", 0.99, before.members[i])
-		l.fsync = max(l.fsync, time.Duration(fsync*float64(time.Second)))
+		l.elections += grown("etcd_server_leader_changes_seen_total")
+		took := func(name string, share float64) time.Duration {
+			return time.Duration(now.Quantile(name, share, before.members[i]) * float64(time.Second))
+		}
+		l.fsync = max(l.fsync, took(fsyncs, 0.99))
+		l.stall = max(l.stall, took(fsyncs, 1), took("etcd_disk_backend_commit_duration_seconds", 1))
 	}
 	return l
 }
@@ -81,7 +89,11 @@ func (l load) limit() string {
 	case freeMemory() < 0.05:
 		return "the memory of the machine"
 	case l.fsync > 100*time.Millisecond:
-		return fmt.Sprintf("the disk: the slowest hundredth of its fsyncs took %v or more", l.fsync)
+		return fmt.Sprintf("the disk: the slowest hundredth of its fsyncs took up to %v or more", l.fsync)
+	case l.stall > slow/2:
+		return fmt.Sprintf("the disk, once: it held a member up for up to %v", l.stall)
+	case l.elections > 0:
+		return "the cores for etcd's heartbeats: it had to elect a leader"
 	case l.slowWatchers > 0:
 		return fmt.Sprintf("watches: etcd had %.0f that it could not send to at once", l.slowWatchers)
 	default:
