@@ -37,11 +37,11 @@ func (s *scene) now() moment {
 // load is what happened between two moments, a second.
 type load struct {
 	seconds      float64
-	etcd         float64 // cores that the members used, all together
-	largest      float64 // the one of them that used most
-	clients      float64 // cores
-	machine      float64 // cores, by whomever
-	sent         float64 // MiB to clients, by all members
+	etcd         float64       // cores that the members used, all together
+	largest      float64       // the one of them that used most
+	clients      float64       // cores
+	machine      float64       // cores, by whomever
+	sent         float64       // MiB to clients, by all members
 	fsync        time.Duration // that one in a hundred exceeds, of the slowest member
 	stall        time.Duration // the longest that a disk held one of them up, rounded up
 	elections    float64

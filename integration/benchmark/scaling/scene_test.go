@@ -67,11 +67,15 @@ func (s *scene) loseAndFind() herd {
 	s.etcd.Start()
 	c := changed{lags: lags{}}
 	before := s.after(&c)
-	s.addProviders()
 	h := herd{}
-	if err := s.fleet.awaitExact(patience); err != nil {
-		h.problem = err.Error()
-	} else if err := s.awaitKeys(); err != nil {
+	err := s.addProviders()
+	if err == nil {
+		err = s.fleet.awaitExact(patience)
+	}
+	if err == nil {
+		err = s.awaitKeys()
+	}
+	if err != nil {
 		h.problem = err.Error()
 	}
 	end := s.now()
@@ -89,22 +93,24 @@ func (s *scene) loseAndFind() herd {
 const perTxn = 100
 
 // addProviders puts, for another program, a provider of each service.
-func (s *scene) addProviders() {
+func (s *scene) addProviders() error {
 	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
 	client := s.etcd.NewClient(testkit.Quickly)
 	defer client.Close()
 	var puts []clientv3.Op
 	for b := range blocks(s.fleet.size) {
 		puts = append(puts, clientv3.OpPut(providerKey(b, addedAddress(s.fleet.rounds, b)), ""))
 		if len(puts) == perTxn || b == blocks(s.fleet.size)-1 {
-			testkit.Do(s.t, func(ctx context.Context) error {
-				_, err := client.Txn(ctx).Then(puts...).Commit()
-				return err
-			})
+			if _, err := client.Txn(ctx).Then(puts...).Commit(); err != nil {
+				return fmt.Errorf("another program could not register a provider of each service: %w", err)
+			}
 			puts = nil
 		}
 	}
 	s.fleet.rounds++
+	return nil
 }
 
 // removeProviders takes back what addProviders has put, in all rounds.
