@@ -78,7 +78,7 @@ func (s *scene) loseAndFind() herd {
 	if err != nil {
 		h.problem = err.Error()
 	}
-	end := s.now()
+	end := s.after(&c)
 	h.exact, h.load = end.at.Sub(before.at), end.since(before)
 	for _, method := range []string{"Txn", "Range", "LeaseGrant", "LeaseTimeToLive", "Watch"} {
 		for _, member := range end.members { // they count from 0 since their start
