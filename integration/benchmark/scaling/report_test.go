@@ -68,7 +68,7 @@ func (r *results) markdown() string {
 	for _, g := range r.grown {
 		row(&b, g.processes, rounded(g.started), rounded(g.connections), rounded(g.watches), rounded(g.memory),
 			cores(g.rest.etcd), rounded(g.rest.keepAlives), cores(g.changed.etcd), milliseconds(g.changed.lags.quantile(0.5)), milliseconds(g.changed.lags.quantile(0.99)),
-			seconds(g.herd.exact), tenths(g.herd.requests))
+			g.herd.took(), tenths(g.herd.requests))
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.grownEnd)
 

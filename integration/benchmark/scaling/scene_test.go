@@ -53,6 +53,14 @@ type herd struct {
 	problem string
 }
 
+// took is the time until all was as it should be, if it was.
+func (h herd) took() string {
+	if h.problem != "" {
+		return "–"
+	}
+	return seconds(h.exact)
+}
+
 // outage is how long no member runs.
 const outage = 3 * time.Second
 
