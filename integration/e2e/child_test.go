@@ -16,6 +16,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3"
 	"dubbo.apache.org/dubbo-go/v3/client"
+	"dubbo.apache.org/dubbo-go/v3/common/extension"
 	"dubbo.apache.org/dubbo-go/v3/config_center"
 	"dubbo.apache.org/dubbo-go/v3/graceful_shutdown"
 	"dubbo.apache.org/dubbo-go/v3/logger"
@@ -51,6 +52,9 @@ func runChild(encoded string) error {
 	if err := c.listen(); err != nil {
 		return err
 	}
+	// dubbo-go v3.3.2 ends the process when all callbacks have run; its next release
+	// leaves that to the program.
+	extension.AddCustomShutdownCallback(func() { time.AfterFunc(time.Second, func() { os.Exit(0) }) })
 	switch {
 	case c.Sample != "":
 		return c.runSample()

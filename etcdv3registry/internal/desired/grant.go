@@ -61,7 +61,9 @@ func (r *Reconciler) doubtLease() {
 	w.keepAlive, w.unsure = nil, true
 	left, _ := r.record.now()
 	r.record.doubted()
-	if left.Remaining > 0 {
+	// It is renewed three times in its TTL: etcd's refusal comes with the next renewal. The
+	// client's clock and the one here differ by what this goroutine was busy with.
+	if left.Remaining > r.TTL()/3 {
 		logger.Warnf("[etcdv3] etcd does not keep lease %x any more, %v before its end: it was revoked, or this is another etcd", w.lease, left.Remaining.Round(time.Second))
 		return
 	}
