@@ -48,7 +48,7 @@ func (r *Reconciler) gather() {
 		r.mu.Lock()
 		queued := len(r.queue)
 		r.mu.Unlock()
-		if queued == before {
+		if queued == before || queued >= r.cfg.Limits.Ops() {
 			return
 		}
 		before = queued
