@@ -100,7 +100,7 @@ type touched struct {
 }
 
 // byCreation orders keys as they were created.
-func byCreation(a, b Change) int {
+func byCreation(a, b *Change) int {
 	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Key, b.Key))
 }
 
@@ -117,7 +117,7 @@ func (s *Subscription) digest(changes []Change) (events []*registry.ServiceEvent
 	s.others = nil
 	if complete = len(s.things) == 0; complete {
 		s.things = make(map[digest]thing, len(changes))
-		slices.SortFunc(changes, byCreation)
+		changes = sorted(changes, byCreation)
 	}
 	for i, m := range s.view.readAll(changes) {
 		c := changes[i]

@@ -102,10 +102,27 @@ func (f *Feed) Take() []Change {
 		f.reading.take(v)
 		v.store.mu.Unlock()
 	}
-	slices.SortFunc(changes, func(a, b Change) int {
+	return sorted(changes, func(a, b *Change) int {
 		return cmp.Or(cmp.Compare(a.Changed, b.Changed), cmp.Compare(a.Key, b.Key))
 	})
-	return changes
+}
+
+// sorted returns changes in an order. They are large, and are moved once only.
+func sorted(changes []Change, order func(a, b *Change) int) []Change {
+	at := make([]int32, len(changes))
+	for i := range at {
+		at[i] = int32(i)
+	}
+	compare := func(a, b int32) int { return order(&changes[a], &changes[b]) }
+	if slices.IsSortedFunc(at, compare) {
+		return changes
+	}
+	slices.SortFunc(at, compare)
+	all := make([]Change, len(changes))
+	for i, from := range at {
+		all[i] = changes[from]
+	}
+	return all
 }
 
 // take adds what has changed, in any order.

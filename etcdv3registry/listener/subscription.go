@@ -207,7 +207,7 @@ func (s *Subscription) list() []*registry.ServiceEvent {
 			all = append(all, Change{Key: key, Created: t.createdAt(key)})
 		}
 	}
-	slices.SortFunc(all, byCreation)
+	all = sorted(all, byCreation)
 	events := make([]*registry.ServiceEvent, 0, len(all))
 	for i, m := range s.view.readAll(all) {
 		s.skip(all[i].Key, m.err)
