@@ -135,6 +135,7 @@ func (r *Reconciler) commit(ctx context.Context, client *clientv3.Client, b *bat
 func (r *Reconciler) settle(b *batch, revision int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.trouble = nil // whoever sees the keys there sees no reason why they were not
 	r.settleParentsLocked(b.missing, revision)
 	r.settleParentsLocked(b.present, revision)
 	for _, p := range b.pieces {

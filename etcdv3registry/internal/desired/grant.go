@@ -95,6 +95,9 @@ func (r *Reconciler) verifyLease() error {
 		return nil
 	}
 	logger.Infof("[etcdv3] lease %x lives on", w.lease)
+	r.mu.Lock()
+	r.trouble = nil
+	r.mu.Unlock()
 	r.record.alive()
 	return r.keepAlive(client, w.lease)
 }
