@@ -32,9 +32,12 @@ type several struct {
 // listener was not told of it: so are nearly all of them for a moment.
 var untold = &several{}
 
+// isOne reports whether only is all there is.
+func (t thing) isOne() bool { return t.several == nil || t.several == untold }
+
 // all returns the keys, with the revision of their creation.
 func (t thing) all() []keyAt {
-	if t.several == nil || t.several == untold {
+	if t.isOne() {
 		return []keyAt{t.only}
 	}
 	return t.keys
@@ -50,7 +53,7 @@ func (t thing) told() string {
 
 // latest is the key that was created last, or empty if there is none.
 func (t thing) latest() string {
-	if t.several == nil || t.several == untold {
+	if t.isOne() {
 		return t.only.key
 	}
 	if len(t.keys) == 0 {

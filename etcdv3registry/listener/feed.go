@@ -50,7 +50,7 @@ type Feed struct {
 	reading  reading
 }
 
-// view is what a feed sees of one prefix.
+// view is what a feed sees of one prefix. Its methods are called with store.mu held.
 type view struct {
 	store   *store
 	feed    *Feed
@@ -123,6 +123,19 @@ func sorted(changes []Change, order func(a, b *Change) int) []Change {
 		all[i] = changes[from]
 	}
 	return all
+}
+
+// tell notes what has changed.
+func (v *view) tell(changed []keyAt) {
+	if v.fresh {
+		return
+	}
+	if v.pending == nil {
+		v.pending = make(map[string]int64, len(changed))
+	}
+	for _, c := range changed {
+		v.pending[c.key] = c.at
+	}
 }
 
 // take adds what has changed, in any order.

@@ -224,18 +224,6 @@ func (s *store) tell(changed []keyAt) {
 	}
 }
 
-func (v *view) tell(changed []keyAt) {
-	if v.fresh {
-		return
-	}
-	if v.pending == nil {
-		v.pending = make(map[string]int64, len(changed))
-	}
-	for _, c := range changed {
-		v.pending[c.key] = c.at
-	}
-}
-
 // move wakes those who wait for the store to be listed.
 func (s *store) move() {
 	close(s.moved)

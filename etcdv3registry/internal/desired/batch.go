@@ -40,9 +40,9 @@ func (p piece) isOldLocked() bool {
 	return p.entry.key != p.key || (p.entry.owners > 0) != p.wanted
 }
 
-// gather lets those run who are about to change something: of many at once, as those
-// are whom the last batch has woken, the first would have a transaction of its own, and
-// all others wait for it.
+// gather lets those run first who are about to change something, such as those whom the
+// last batch has woken. Else the first of them has a transaction of its own, and all
+// others wait for it.
 func (r *Reconciler) gather() {
 	for before := 0; ; runtime.Gosched() {
 		r.mu.Lock()

@@ -63,7 +63,7 @@ func (r *Reconciler) doubtLease() {
 	r.record.doubted()
 	// It is renewed three times in its TTL: etcd's refusal comes with the next renewal. The
 	// client's clock and the one here differ by what this goroutine was busy with.
-	if left.Remaining > r.TTL()/3 {
+	if left.Remaining > left.TTL/3 {
 		logger.Warnf("[etcdv3] etcd does not keep lease %x any more, %v before its end: it was revoked, or this is another etcd", w.lease, left.Remaining.Round(time.Second))
 		return
 	}
@@ -95,9 +95,7 @@ func (r *Reconciler) verifyLease() error {
 		return nil
 	}
 	logger.Infof("[etcdv3] lease %x lives on", w.lease)
-	r.mu.Lock()
-	r.trouble = nil
-	r.mu.Unlock()
+	r.setTrouble(nil) // before the lease is said to live
 	r.record.alive()
 	return r.keepAlive(client, w.lease)
 }

@@ -154,7 +154,7 @@ func (b *batch) mergeOps() (conditions []clientv3.Cmp, then, otherwise []clientv
 func (r *Reconciler) settleMerges(b *batch, response *clientv3.TxnResponse) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.trouble = nil
+	r.trouble = nil // as in settle
 	r.mergeable = !r.writer.refusing
 	for i, m := range b.merges {
 		if read, ok := response.Responses[i].Response.(*etcdserverpb.ResponseOp_ResponseRange); ok {

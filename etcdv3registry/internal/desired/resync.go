@@ -149,8 +149,8 @@ func (r *Reconciler) noteLost(contents map[string]Content, leased map[string]boo
 }
 
 // taken returns those of some keys that are not under the lease which another process has
-// put under one of its own. It looks at a few: either it is one address, or all. If etcd does not tell,
-// they are put again all the same.
+// put under one of its own. It looks at a few: either it is one address, or all. If etcd
+// does not tell, they are put again all the same.
 func (r *Reconciler) taken(ctx context.Context, client *clientv3.Client, gone []string) []*mvccpb.KeyValue {
 	if len(gone) == 0 {
 		return nil

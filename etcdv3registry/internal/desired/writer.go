@@ -230,9 +230,7 @@ func (r *Reconciler) flush() error {
 	for {
 		err := retry.Do(r.ctx, r.cfg.Retry, func(ctx context.Context) error {
 			err := r.writeBatch(ctx)
-			r.mu.Lock()
-			r.trouble = err
-			r.mu.Unlock()
+			r.setTrouble(err)
 			return err
 		})
 		more := r.setAway(err)
@@ -257,10 +255,15 @@ func (r *Reconciler) flush() error {
 
 // note notes that etcd is away, as it has not answered a question.
 func (r *Reconciler) note(err error) {
-	r.mu.Lock()
-	r.trouble = err
-	r.mu.Unlock()
+	r.setTrouble(err)
 	r.setAway(err)
+}
+
+// setTrouble notes how the last attempt to write, or the last question, ended.
+func (r *Reconciler) setTrouble(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble = err
 }
 
 // setAway notes whether etcd takes changes, tells those who wait when it does

@@ -203,7 +203,6 @@ func TestAProviderThatIsDisabledIsNotCalledUntilItIsEnabled(t *testing.T) {
 	assert.Empty(t, r.shelf.faults)
 }
 
-// The framework takes a router for another provider.
 // An override for consumers out of a config center, which the framework applies itself.
 func TestAProviderIsNoneToOverridesForConsumers(t *testing.T) {
 	r := newReferring(t)
@@ -213,6 +212,7 @@ func TestAProviderIsNoneToOverridesForConsumers(t *testing.T) {
 	assert.Equal(t, map[string]string{"10.0.0.1:20000": "7", "10.0.0.2:20000": "7"}, r.shelf.called(r.consumer, "weight"))
 }
 
+// The framework takes a router for another provider.
 func TestAReferenceIsToldOfProvidersAndRulesOnly(t *testing.T) {
 	t.Parallel()
 	r := newReferring(t)
