@@ -140,6 +140,10 @@ func (r *Reconciler) settle(b *batch, revision int64) {
 	r.settleParentsLocked(b.present, revision)
 	for _, p := range b.pieces {
 		e := p.entry
+		if e.gone && p.wanted {
+			r.writer.restored++
+		}
+		e.gone = false
 		e.synced, e.mayExist, e.exists, e.refused = p.wanted && e.key == p.key, p.wanted, p.wanted, false
 		r.watchLocked(e, p.wanted, revision)
 		if e.inSync() { // else it was changed meanwhile

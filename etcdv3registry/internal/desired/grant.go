@@ -142,12 +142,13 @@ func (r *Reconciler) leaseLost(why string) {
 	r.record.ended()
 	r.record.resynced(reasonLeaseLost)
 	lease := w.lease
-	w.keepAlive, w.unsure, w.deleted = nil, false, false
+	w.keepAlive, w.unsure, w.restored = nil, false, 0
 	w.lease = clientv3.NoLease
 	r.watches.doubt() // it may be another store
 	r.mu.Lock()
 	for _, e := range r.entries {
 		e.synced, e.losses = false, 0
+		e.gone, e.deleted = false, 0 // with the lease
 		e.parked = e.parked && e.key.Merge != nil
 		e.exists = e.exists && (e.key.Persistent || e.key.Merge != nil)
 	}

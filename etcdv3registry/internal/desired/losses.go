@@ -28,7 +28,9 @@ func (r *Reconciler) watchLocked(e *entry, written bool, revision int64) {
 		return
 	}
 	name := e.key.Name
-	e.synced = e.synced && e.deleted <= revision
+	if e.synced && e.deleted > revision {
+		e.synced, e.gone = false, true
+	}
 	e.revision, e.deleted = revision, 0
 	if !e.key.guarded() {
 		if r.sentinel != "" && r.sentinel != name {
@@ -65,7 +67,7 @@ func (r *Reconciler) noteDeletion(name string, revision int64) {
 	case revision <= e.revision: // it has been put again
 		return
 	default:
-		e.synced, e.exists = false, false
+		e.synced, e.exists, e.gone = false, false, true
 		r.loseLocked(e)
 	}
 	r.signal(r.losses)
@@ -100,10 +102,7 @@ func (r *Reconciler) queueLost() {
 	defer r.mu.Unlock()
 	w := &r.writer
 	for _, e := range r.lost {
-		if !e.queued && !e.inSync() {
-			r.enqueueLocked(e)
-			w.lost, w.deleted = w.lost+1, true
-		}
+		r.enqueueLocked(e)
 	}
 	r.lost = nil
 	for name, revision := range r.orphaned {

@@ -3,6 +3,7 @@
 package desired
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -301,4 +302,84 @@ func TestWhoMayNotReadHisKeysIsNotAskedAgainAndAgain(t *testing.T) {
 		e.Delete(keys[0].Name)
 		awaitKey(t, e, keys[0].Name, ttl)
 	})
+}
+
+// What is put again is said and counted, whoever was first to have it put.
+func TestEachDeletionThatIsHeardOfIsCounted(t *testing.T) {
+	keys := numbered(3)
+	for name, one := range map[string]struct {
+		meanwhile func(*testing.T, *etcdfake.Etcd, *Reconciler)
+		lost      int
+	}{
+		"by the watches alone": {func(_ *testing.T, e *etcdfake.Etcd, _ *Reconciler) {
+			e.Delete(keys[0].Name, keys[1].Name)
+		}, 2},
+		"just before it is looked whether all are there": {func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+			renewed := func() time.Time {
+				r.record.mu.Lock()
+				defer r.record.mu.Unlock()
+				return r.record.renewed
+			}
+			next := func() time.Time {
+				last := renewed()
+				require.Eventually(t, func() bool { return renewed() != last }, ttl, time.Millisecond)
+				return renewed()
+			}
+			time.Sleep(ttl)
+			first := next()
+			second := next()
+			time.Sleep(time.Until(second.Add(second.Sub(first) - collecting/2)))
+			e.Requests("LeaseTimeToLive")
+			e.Delete(keys[0].Name, keys[1].Name)
+			time.Sleep(collecting)
+			require.Equal(t, 1, e.Requests("LeaseTimeToLive"), "it was looked")
+		}, 2},
+		"as etcd goes away": {func(_ *testing.T, e *etcdfake.Etcd, _ *Reconciler) {
+			e.Delete(keys[0].Name, keys[1].Name)
+			time.Sleep(collecting / 2)
+			e.Away(true)
+			time.Sleep(ttl / 5)
+			e.Away(false)
+		}, 2},
+		"before its put is confirmed": {func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+			e.Away(true)
+			c := r.Replace(keys[0], Key{Name: keys[0].Name, Value: "new", Parent: parent})
+			r.noteDeletion(keys[0].Name, e.Revision()+2) // that of the put and one more
+			e.Away(false)
+			_ = c.Wait(t.Context())
+		}, 1},
+		"again and again, and it is looked": {func(_ *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+			for range 12 {
+				e.Delete(keys[0].Name)
+				time.Sleep(collecting)
+				r.Resync()
+				require.Eventually(t, func() bool { return r.Status().InEtcd == 3 }, longestLoss+time.Second, time.Millisecond)
+			}
+		}, 12},
+		"and one is refused": {func(_ *testing.T, e *etcdfake.Etcd, _ *Reconciler) {
+			e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("Txn", keys[2].Name) })
+			e.Delete(keys[1].Name, keys[2].Name)
+			time.Sleep(halfMinute)
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := logtest.Record(t)
+			withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+				put(t, r, keys...)
+				awaitWatches(t, e, len(keys)+1)
+				one.meanwhile(t, e, r)
+				time.Sleep(ttl)
+				n := 0
+				lines := log.Lines("by somebody else, and are registered again")
+				for _, line := range lines {
+					var keys int
+					_, err := fmt.Sscanf(line, "WARN [etcdv3] %d key(s)", &keys)
+					require.NoError(t, err)
+					n += keys
+				}
+				assert.Equal(t, one.lost, n, lines)
+				assert.EqualValues(t, len(lines), r.Status().Resyncs[reasonKeysDeleted])
+			})
+		})
+	}
 }

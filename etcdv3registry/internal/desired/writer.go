@@ -35,8 +35,8 @@ type writer struct {
 	endLease  context.CancelFunc // ends the keep-alives of lease
 	unsure    bool               // lease was not kept alive in time: etcd may have it, or not
 	parents   map[string]int64   // that existed, and at which revision: they are required, not created
-	lost      int                // keys that were lost and are being put again; 0: none
-	deleted   bool               // somebody has deleted them, that has not been logged
+	lost      int                // keys that were not there as they should be, and are being put again; 0: none
+	restored  int                // keys of whose deletion was heard and that are there again, of which nothing was said yet
 	noLease   bool               // etcd refuses one, and that was told
 	notLetIn  bool               // etcd refuses this user, and that was told
 	granted   time.Time          // when the last one was
@@ -240,14 +240,14 @@ func (r *Reconciler) flush() error {
 		case more:
 			continue
 		}
+		if n := w.restored; n > 0 {
+			w.restored = 0
+			r.record.resynced(reasonKeysDeleted)
+			logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else, and are registered again%s", n, r.underLease())
+		}
 		if w.lost > 0 && r.refusals() == 0 {
-			if w.deleted {
-				r.record.resynced(reasonKeysDeleted)
-				logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else, and are registered again%s", w.lost, r.underLease())
-			} else {
-				logger.Infof("[etcdv3] %d key(s) that had been lost are registered again%s", w.lost, r.underLease())
-			}
-			w.lost, w.deleted = 0, false
+			logger.Infof("[etcdv3] %d key(s) that had been lost are registered again%s", w.lost, r.underLease())
+			w.lost = 0
 		}
 		return nil
 	}
