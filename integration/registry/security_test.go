@@ -198,13 +198,16 @@ func TestTLS(t *testing.T) {
 		l.RequireAddresses(t, "10.0.0.1:20000")
 	}
 
+	register := func(r registry.Registry) func() error {
+		return func() error { return r.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")) }
+	}
 	plain := testkit.NewRegistry(t, etcd.Endpoint(), "check", "true", "registry.timeout", "30s")
-	assert.Error(t, plain.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")), "etcd wants TLS")
+	assert.Error(t, register(plain)(), "etcd wants TLS")
 	untrusted := testkit.NewRegistry(t, "https://"+etcd.Endpoint(), "check", "true", "registry.timeout", "30s")
-	assert.ErrorContains(t, untrusted.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")), "certificate")
+	testkit.AwaitError(t, "certificate", register(untrusted))
 	named := testkit.NewRegistry(t, etcd.Endpoint(), "check", "true", "registry.timeout", "30s",
 		"ca-cert-file", ca.CertFile, "tls-cert-file", client.CertFile, "tls-key-file", client.KeyFile, "tls-server-name", "somebody.else")
-	assert.ErrorContains(t, named.Register(testkit.Provider("org.a.Greeter", "10.0.0.1:20000")), "somebody.else")
+	testkit.AwaitError(t, "somebody.else", register(named))
 }
 
 func TestRegistryGoesOnWhileItsCertificateIsBeingReplaced(t *testing.T) {

@@ -3,6 +3,7 @@
 package testkit
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,20 @@ func Poll(limit, interval time.Duration, condition func() bool) (took time.Durat
 			return took, ok
 		}
 	}
+}
+
+// AwaitError waits until what is tried again and again fails with an error that has the
+// text: on a machine that is busy the first of them may be that nobody has answered. It
+// ends the test if it does not fail.
+func AwaitError(t testing.TB, text string, try func() error) {
+	t.Helper()
+	var err error
+	_, ok := Poll(LongPatience, 100*time.Millisecond, func() bool {
+		err = try()
+		require.Error(t, err)
+		return strings.Contains(err.Error(), text)
+	})
+	require.True(t, ok, "%q is not in the error: %v", text, err)
 }
 
 // Await ends the test with a message unless a condition holds within a limit.
