@@ -38,6 +38,14 @@ type Etcd struct {
 	// Hold, unless nil, is waited for by each request, by its caller's context
 	// too, before it is answered: an etcd that stands still. Set it with Set.
 	Hold <-chan struct{}
+	// Lose, unless nil, is asked when what is asked for has been done, by the method's
+	// name ("Txn", "LeaseGrant", "LeaseRevoke"); what it returns, if anything, is the
+	// answer. Set it with Set.
+	Lose func(method string) error
+	// Late, unless nil, is for how long a "Txn" stays under way before it is done, even
+	// if whoever asked for it has given up: others may be done before it. Set it with
+	// Set.
+	Late func() time.Duration
 	// Delay, unless nil, is how long the answer to a "Range" of so many keys takes.
 	Delay func(keys int) time.Duration
 	// MaxOps is --max-txn-ops; 0: 128.
@@ -267,6 +275,47 @@ func (e *Etcd) begin(ctx context.Context, method string, keys ...string) error {
 		return nil
 	}
 	return fail(method, keys)
+}
+
+// answerLocked is the answer to what has been done, if it is not lost.
+func answerLocked[R any](e *Etcd, method string, answer R, err error) (R, error) {
+	if err == nil && e.Lose != nil {
+		err = e.Lose(method)
+	}
+	if err != nil {
+		var none R
+		return none, err
+	}
+	return answer, nil
+}
+
+// underWay has a request done, by do, when it has been under way for as long as Late says.
+func underWay[R any](ctx context.Context, e *Etcd, do func() (R, error)) (R, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.Late == nil {
+		return do()
+	}
+	type outcome struct {
+		answer R
+		err    error
+	}
+	done := make(chan outcome, 1)
+	time.AfterFunc(e.Late(), func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		answer, err := do()
+		done <- outcome{answer, err}
+	})
+	e.mu.Unlock()
+	defer e.mu.Lock()
+	select {
+	case o := <-done:
+		return o.answer, o.err
+	case <-ctx.Done():
+		var none R
+		return none, status.FromContextError(ctx.Err()).Err()
+	}
 }
 
 // keyLocked returns a key; one without any revision if there is none.

@@ -45,15 +45,15 @@ func (e kv) Put(ctx context.Context, r *etcdserverpb.PutRequest, _ ...grpc.CallO
 	if err := e.begin(ctx, "Txn", string(r.Key)); err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r.Lease != 0 && e.leases[r.Lease] == nil {
-		return nil, rpctypes.ErrGRPCLeaseNotFound
-	}
-	e.revision++
-	e.putLocked(r)
-	e.publishLocked()
-	return &etcdserverpb.PutResponse{Header: e.headerLocked()}, nil
+	return underWay(ctx, e.Etcd, func() (*etcdserverpb.PutResponse, error) {
+		if r.Lease != 0 && e.leases[r.Lease] == nil {
+			return nil, rpctypes.ErrGRPCLeaseNotFound
+		}
+		e.revision++
+		e.putLocked(r)
+		e.publishLocked()
+		return answerLocked(e.Etcd, "Txn", &etcdserverpb.PutResponse{Header: e.headerLocked()}, nil)
+	})
 }
 
 func (e kv) DeleteRange(ctx context.Context, r *etcdserverpb.DeleteRangeRequest, _ ...grpc.CallOption) (*etcdserverpb.DeleteRangeResponse, error) {
@@ -73,23 +73,16 @@ func (e kv) Txn(ctx context.Context, r *etcdserverpb.TxnRequest, _ ...grpc.CallO
 	if err := e.begin(ctx, "Txn", keysOf(r)...); err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	limit := e.MaxOps
-	if limit == 0 {
-		limit = 128
-	}
-	bytes := e.MaxBytes
-	if bytes == 0 {
-		bytes = 3 << 19
-	}
-	switch {
-	case tooManyOps(r, limit):
-		return nil, rpctypes.ErrGRPCTooManyOps
-	case r.Size() > bytes:
-		return nil, rpctypes.ErrGRPCRequestTooLarge
-	}
-	return e.txnLocked(r)
+	return underWay(ctx, e.Etcd, func() (*etcdserverpb.TxnResponse, error) {
+		switch {
+		case tooManyOps(r, cmp.Or(e.MaxOps, 128)):
+			return nil, rpctypes.ErrGRPCTooManyOps
+		case r.Size() > cmp.Or(e.MaxBytes, 3<<19):
+			return nil, rpctypes.ErrGRPCRequestTooLarge
+		}
+		response, err := e.txnLocked(r)
+		return answerLocked(e.Etcd, "Txn", response, err)
+	})
 }
 
 func keysOf(r *etcdserverpb.TxnRequest) (keys []string) {

@@ -38,7 +38,7 @@ func (e leases) LeaseGrant(ctx context.Context, r *etcdserverpb.LeaseGrantReques
 		defer e.mu.Unlock()
 		e.endLeaseLocked(id)
 	})}
-	return &etcdserverpb.LeaseGrantResponse{Header: e.headerLocked(), ID: id, TTL: r.TTL}, nil
+	return answerLocked(e.Etcd, "LeaseGrant", &etcdserverpb.LeaseGrantResponse{Header: e.headerLocked(), ID: id, TTL: r.TTL}, nil)
 }
 
 // endLeaseLocked takes the keys with it.
@@ -69,7 +69,7 @@ func (e leases) LeaseRevoke(ctx context.Context, r *etcdserverpb.LeaseRevokeRequ
 		return nil, rpctypes.ErrGRPCLeaseNotFound
 	}
 	e.endLeaseLocked(r.ID)
-	return &etcdserverpb.LeaseRevokeResponse{Header: e.headerLocked()}, nil
+	return answerLocked(e.Etcd, "LeaseRevoke", &etcdserverpb.LeaseRevokeResponse{Header: e.headerLocked()}, nil)
 }
 
 func (e leases) LeaseTimeToLive(ctx context.Context, r *etcdserverpb.LeaseTimeToLiveRequest, _ ...grpc.CallOption) (*etcdserverpb.LeaseTimeToLiveResponse, error) {

@@ -5,6 +5,7 @@ package etcdfake
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -68,9 +69,10 @@ func (s *WatchStream) Send(r *etcdserverpb.WatchRequest) error {
 	s.cancels[id] = cancel
 	s.mu.Unlock()
 	w := &watch{stream: newStream[clientv3.WatchResponse](ctx), from: create.Key, end: create.RangeEnd, next: create.StartRevision}
+	puts := !slices.Contains(create.Filters, etcdserverpb.WatchCreateRequest_NOPUT)
 	watches{s.etcd}.create(w)
 	if created, err := w.Recv(); err == nil { // those come in the order in which they were asked for
-		s.forward(id, created)
+		s.forward(id, created, puts)
 	}
 	go func() {
 		for {
@@ -78,7 +80,7 @@ func (s *WatchStream) Send(r *etcdserverpb.WatchRequest) error {
 			if err != nil {
 				return
 			}
-			s.forward(id, r)
+			s.forward(id, r, puts)
 		}
 	}()
 	return nil
@@ -91,10 +93,10 @@ func (s *WatchStream) header() *etcdserverpb.ResponseHeader {
 }
 
 // forward sends what a watch is told.
-func (s *WatchStream) forward(id int64, r clientv3.WatchResponse) {
+func (s *WatchStream) forward(id int64, r clientv3.WatchResponse, puts bool) {
 	response := &etcdserverpb.WatchResponse{Header: &r.Header, WatchId: id, Created: r.Created, Canceled: r.Canceled, CompactRevision: r.CompactRevision}
 	for _, e := range r.Events {
-		if e.Type == mvccpb.DELETE {
+		if puts || e.Type == mvccpb.DELETE {
 			response.Events = append(response.Events, (*mvccpb.Event)(e))
 		}
 	}
