@@ -186,6 +186,29 @@ func TestAMappingThatSomebodyDeletesIsPutAgain(t *testing.T) {
 	}
 }
 
+// Nothing else of the process is on the etcd of its metadata report.
+func TestAMappingThatSomebodyTakesAwayFromAProviderWithoutALeaseIsPutAgain(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	r := newReport(t, etcd.Endpoint())
+	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "shop"))
+	require.NoError(t, r.PublishAppMetadata("shop", "r1", metadataOf("shop", "r1", 1)))
+	for range 2 {
+		testkit.DeleteAll(t, etcd.Client(), "/dubbo/")
+		requireValue(t, etcd, greeterKey, "shop")
+		requireThere(t, etcd, "/dubbo/shop/r1")
+		testkit.Put(t, etcd.Client(), greeterKey, "market") // by one that has read it before shop was there
+		requireValue(t, etcd, greeterKey, "market,shop")
+	}
+	before := etcd.Metrics().Requests("Txn")
+	for i := range 20 {
+		testkit.Put(t, etcd.Client(), greeterKey, fmt.Sprintf("market,shop,app%d", i))
+	}
+	require.NoError(t, r.RegisterServiceAppMapping(greeter, group, "inn"))
+	requireValue(t, etcd, greeterKey, "market,shop,app19,inn")
+	assert.LessOrEqual(t, etcd.Metrics().Requests("Txn")-before, 4, "what leaves its own there costs nothing")
+}
+
 func TestAnEtcdThatHangsIsWaitedForOnce(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)

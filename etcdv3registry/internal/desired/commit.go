@@ -158,7 +158,7 @@ func (r *Reconciler) settleParentsLocked(parents []string, revision int64) {
 	for _, p := range parents {
 		r.writer.parents[p] = revision
 		if r.parents[p] > 0 {
-			r.watches.add(r.ctx, p, revision)
+			r.watches.add(r.ctx, p, revision, false)
 		}
 	}
 }

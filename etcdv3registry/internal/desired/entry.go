@@ -18,7 +18,7 @@ type entry struct {
 	why      error     // it was
 	seen     time.Time // when it was synced last, of a merged one
 	revision int64     // of the last put that etcd confirmed
-	deleted  int64     // revision of a deletion that was heard of before its put was confirmed; 0: none
+	changed  int64     // revision of a change by others that was heard of before its put was confirmed; 0: none
 	gone     bool      // somebody has deleted it, and it was not put again yet
 	losses   int       // deletions by somebody else in a row
 	lostAt   time.Time // the last one

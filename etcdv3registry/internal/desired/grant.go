@@ -148,7 +148,7 @@ func (r *Reconciler) leaseLost(why string) {
 	r.mu.Lock()
 	for _, e := range r.entries {
 		e.synced, e.losses = false, 0
-		e.gone, e.deleted = false, 0 // with the lease
+		e.gone, e.changed = false, 0 // with the lease
 		e.parked = e.parked && e.key.Merge != nil
 		e.exists = e.exists && (e.key.Persistent || e.key.Merge != nil)
 	}

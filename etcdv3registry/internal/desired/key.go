@@ -48,6 +48,10 @@ func (k Key) id() string {
 // to those who look only one suffices, which tells of the lease.
 func (k Key) guarded() bool { return !k.Optional }
 
+// shared reports whether it is to be heard of what others put into the key, too. What is
+// under the lease nobody else puts, as a rule.
+func (k Key) shared() bool { return k.Merge != nil || k.Persistent && k.Value != "" }
+
 // isRead reports whether it does not suffice to know that the key is there.
 func (k Key) isRead() bool { return k.Persistent || k.Value != "" || k.Merge != nil }
 

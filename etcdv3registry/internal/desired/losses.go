@@ -5,6 +5,8 @@ package desired
 import (
 	"math/rand/v2"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 const (
@@ -19,30 +21,63 @@ const (
 	// adoption is the time over which processes spread the creation of a parent that
 	// somebody has deleted: one of them suffices.
 	adoption = time.Second
+	// leaseless is after how long without a lease a process is one that takes none.
+	leaseless = 10 * time.Second
 )
 
-// watchLocked has a key watched that is desired, and was written at a revision. A
-// deletion that was heard of already came before that, or after it.
-func (r *Reconciler) watchLocked(e *entry, written bool, revision int64) {
-	if !written {
+// watchLocked has a key watched that is desired, and was there as desired at a revision. A
+// change that was heard of already came before that, or after it.
+func (r *Reconciler) watchLocked(e *entry, there bool, revision int64) {
+	if !there {
 		return
 	}
 	name := e.key.Name
-	if e.synced && e.deleted > revision {
+	if e.synced && e.changed > revision {
 		e.synced, e.gone = false, true
 	}
-	e.revision, e.deleted = revision, 0
-	if !e.key.guarded() {
+	e.revision, e.changed = revision, 0
+	switch {
+	case e.key.Merge != nil && !r.merged.watched:
+		r.considerLocked()
+		return
+	case !e.key.guarded():
 		if r.sentinel != "" && r.sentinel != name {
 			return
 		}
 		r.sentinel = name
 	}
-	r.watches.add(r.ctx, name, revision)
+	r.watches.add(r.ctx, name, revision, e.key.shared())
+}
+
+// considerLocked has it considered, in a while, whether what is merged is to be watched:
+// each process would have a watch for each of its services else. Who has a lease looks as
+// it is kept alive.
+func (r *Reconciler) considerLocked() {
+	if lease, _ := r.record.now(); lease.ID != clientv3.NoLease || r.merged.considering {
+		return
+	}
+	r.merged.considering = true
+	time.AfterFunc(leaseless, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.merged.considering = false
+		if lease, _ := r.record.now(); lease.ID != clientv3.NoLease || r.closed {
+			return
+		}
+		r.merged.watched = true
+		for _, e := range r.entries {
+			if e.key.Merge != nil && e.owners > 0 && e.synced {
+				r.watches.add(r.ctx, e.key.Name, e.revision, true)
+			}
+		}
+	})
 }
 
 // unwatchLocked is for a key that is forgotten.
 func (r *Reconciler) unwatchLocked(key Key) {
+	if len(r.partsLocked(key.Name)) > 0 {
+		return
+	}
 	r.watches.remove(key.Name)
 	if r.parents[key.Parent] == 0 {
 		r.watches.remove(key.Parent)
@@ -52,25 +87,49 @@ func (r *Reconciler) unwatchLocked(key Key) {
 	}
 }
 
-// noteDeletion has what somebody deleted put again.
-func (r *Reconciler) noteDeletion(name string, revision int64) {
+// noteChange has put again what others have deleted, or put as it is not desired.
+func (r *Reconciler) noteChange(name string, revision int64, now Content) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch e := r.entries[name]; {
-	case r.closed:
+	if r.closed {
 		return
-	case e == nil:
-		r.orphaned[name] = revision
-	case e.owners == 0 || !e.synced: // it was this process, or it is about to be put
-		e.deleted = max(e.deleted, revision)
-		return
-	case revision <= e.revision: // it has been put again
-		return
-	default:
-		e.synced, e.exists, e.gone = false, false, true
-		r.loseLocked(e)
 	}
-	r.signal(r.losses)
+	if e := r.entries[name]; e != nil {
+		r.noteChangeLocked(e, revision, now)
+	} else if parts := r.partsLocked(name); len(parts) > 0 {
+		for _, e := range parts {
+			r.noteChangeLocked(e, revision, now)
+		}
+	} else if !now.Exists {
+		r.orphaned[name] = revision
+		r.signal(r.losses)
+	}
+}
+
+func (r *Reconciler) noteChangeLocked(e *entry, revision int64, now Content) {
+	switch {
+	case e.owners > 0 && e.holds(now, false): // it was this process, or others know
+	case e.owners == 0 || !e.synced: // it was this process, or it is about to be put
+		e.changed = max(e.changed, revision)
+	case revision > e.revision: // else it has been put again
+		e.synced, e.gone = false, true
+		e.exists = e.key.Merge != nil // then others may have put it again
+		r.loseLocked(e)
+		r.signal(r.losses)
+	}
+}
+
+// partsLocked returns all that is desired of a merged key that is watched.
+func (r *Reconciler) partsLocked(name string) (parts []*entry) {
+	if !r.merged.watched {
+		return nil
+	}
+	for _, e := range r.entries {
+		if e.key.Merge != nil && e.key.Name == name {
+			parts = append(parts, e)
+		}
+	}
+	return parts
 }
 
 // loseLocked has an entry that is gone put again: at once, if that does not happen

@@ -4,6 +4,7 @@ package desired
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -344,7 +345,7 @@ func TestEachDeletionThatIsHeardOfIsCounted(t *testing.T) {
 		"before its put is confirmed": {func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 			e.Away(true)
 			c := r.Replace(keys[0], Key{Name: keys[0].Name, Value: "new", Parent: parent})
-			r.noteDeletion(keys[0].Name, e.Revision()+2) // that of the put and one more
+			r.noteChange(keys[0].Name, e.Revision()+2, Content{}) // that of the put and one more
 			e.Away(false)
 			_ = c.Wait(t.Context())
 		}, 1},
@@ -382,4 +383,46 @@ func TestEachDeletionThatIsHeardOfIsCounted(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Its metadata report is at an etcd where nothing else is registered: no keep-alive
+// tells that something has changed.
+func TestWhatIsMergedByAProcessWithoutALeaseIsKept(t *testing.T) {
+	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+		requireNone(t, together(t, r, append(wordsOf(3, "shop"), wordsOf(1, "inn")...)...))
+		time.Sleep(leaseless + watched)
+		assert.Equal(t, 3, e.Watches())
+		e.Delete("k0")
+		awaitKey(t, e, "k0", 5*atOnce)
+		e.Put("k1", "of one that did not look what was there")
+		e.Put("k2", "shop,of one that did")
+		require.Eventually(t, func() bool { return e.Keys("")["k1"] == "of one that did not look what was there,shop" }, 5*atOnce, time.Millisecond)
+		e.Requests("Txn")
+		e.Put("k2", "shop,of one that did,and of another")
+		time.Sleep(time.Hour)
+		assert.Zero(t, e.Requests("Txn"), "what leaves its own there is none of its affairs")
+		assert.ElementsMatch(t, []string{"shop", "inn"}, strings.Split(e.Keys("")["k0"], ","))
+		assert.EqualValues(t, 2, r.Status().Resyncs[reasonKeysDeleted])
+
+		for _, w := range []string{"shop", "inn"} {
+			require.NoError(t, wait(t, r.Delete(wordOf(0, w))))
+			time.Sleep(watched)
+			e.Put("k0", "")
+			e.Delete("k0")
+		}
+		time.Sleep(watched)
+		assert.NotContains(t, e.Keys(""), "k0", "nobody wants it any more")
+		assert.Equal(t, 2, e.Watches())
+	})
+}
+
+func TestWhatIsMergedByAProcessWithALeaseIsNotWatched(t *testing.T) {
+	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+		requireNone(t, together(t, r, wordsOf(3, "shop")...))
+		put(t, r, numbered(1)...)
+		time.Sleep(leaseless + watched)
+		assert.Equal(t, 2, e.Watches(), "of the key and its parent")
+		e.Delete("k0")
+		awaitKey(t, e, "k0", ttl, "it is looked for, as the store has changed")
+	})
 }

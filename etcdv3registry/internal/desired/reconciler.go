@@ -83,7 +83,11 @@ type Reconciler struct {
 	lost      []*entry          // somebody has deleted them, and they are not queued yet
 	orphaned  map[string]int64  // names that somebody has deleted, parents among them, and at which revision
 	missing   []string          // parents that are to be created again
-	closed    bool
+	merged    struct {
+		considering bool // it is, whether they are to be watched
+		watched     bool // they are
+	}
+	closed bool
 
 	writer writer // belongs to the goroutine
 	record record

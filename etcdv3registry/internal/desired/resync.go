@@ -123,7 +123,7 @@ func (r *Reconciler) findLost(ctx context.Context) error {
 	}
 	if n := lost - len(taken); n > 0 {
 		r.record.resynced(reasonKeysDeleted)
-		logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else: registering them again", n)
+		logger.Warnf("[etcdv3] %d key(s) of this process were deleted or overwritten in etcd by somebody else: registering them again", n)
 	}
 	r.enqueueUnsyncedLocked() // what was refused gets another chance, too
 	return err

@@ -29,9 +29,9 @@ type WatchStream interface {
 	Recv() (*etcdserverpb.WatchResponse, error)
 }
 
-// watches tell of keys of this process that are deleted. Each key has a watch of its
-// own, of deletions only, and all are on one stream: a key that nobody deletes costs
-// this process a few bytes and etcd 1.3 KiB. etcd's client has two goroutines and
+// watches tell of keys of this process that others change. Each key has a watch of its
+// own, of deletions only where nobody else writes, and all are on one stream: a key that
+// is left alone costs this process a few bytes and etcd 1.3 KiB. etcd's client has two goroutines and
 // 9 KiB for each watch, and when a stream breaks it has one created after another,
 // what consumers follow among them.
 //
@@ -39,18 +39,24 @@ type WatchStream interface {
 // then on; what was deleted meanwhile has to be looked for.
 type watches struct {
 	open    func(context.Context) (WatchStream, error) // it ends with the context; nil: there is none
-	deleted func(name string, revision int64)
+	changed func(name string, revision int64, now Content)
 	resumed func() // is called after a stream that broke
 	backoff func() backoff.BackOff
 
 	start   sync.Once
 	running sync.WaitGroup
-	changed chan struct{} // something is in dirty
+	moved   chan struct{} // something is in dirty
 
 	mu     sync.Mutex          // guards what follows
-	wanted map[string]int64    // names to the revision of the last writing
+	wanted map[string]subject  // by name
 	dirty  map[string]struct{} // names that were added or removed
 	heard  map[string]hearing  // names of which deletions are heard
+}
+
+// subject is a key that is watched, or is to be.
+type subject struct {
+	written int64 // the revision of the last writing
+	puts    bool  // others write it as well
 }
 
 // hearing is from which revision on deletions of a key are heard of; surely are those
@@ -62,9 +68,9 @@ type hearing struct {
 
 func newWatches(r *Reconciler) *watches {
 	w := &watches{
-		deleted: r.noteDeletion, resumed: r.Resync, backoff: r.backoff,
-		changed: make(chan struct{}, 1),
-		wanted:  map[string]int64{}, dirty: map[string]struct{}{}, heard: map[string]hearing{},
+		changed: r.noteChange, resumed: r.Resync, backoff: r.backoff,
+		moved:  make(chan struct{}, 1),
+		wanted: map[string]subject{}, dirty: map[string]struct{}{}, heard: map[string]hearing{},
 	}
 	if r.cfg.OpenWatches != nil {
 		w.open = func(ctx context.Context) (WatchStream, error) {
@@ -78,16 +84,17 @@ func newWatches(r *Reconciler) *watches {
 	return w
 }
 
-// add watches a key that was there at a revision, until remove. The goroutine that
-// does it ends with ctx, which is the same each time.
-func (w *watches) add(ctx context.Context, name string, revision int64) {
+// add watches a key that was there at a revision, until remove; whether it hears of puts
+// is up to the first time. The goroutine that does it ends with ctx, which is the same
+// each time.
+func (w *watches) add(ctx context.Context, name string, revision int64, puts bool) {
 	if w.open == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, known := w.wanted[name]
-	w.wanted[name] = revision
+	before, known := w.wanted[name]
+	w.wanted[name] = subject{revision, known && before.puts || !known && puts}
 	if known {
 		if h, watched := w.heard[name]; watched {
 			w.heard[name] = hearing{h.since, h.surely || revision >= h.since-1}
@@ -96,7 +103,7 @@ func (w *watches) add(ctx context.Context, name string, revision int64) {
 	}
 	w.start.Do(func() { w.running.Go(func() { w.run(ctx) }) })
 	w.dirty[name] = struct{}{}
-	delivery.Signal(w.changed)
+	delivery.Signal(w.moved)
 }
 
 func (w *watches) remove(name string) {
@@ -105,7 +112,7 @@ func (w *watches) remove(name string) {
 	if _, known := w.wanted[name]; known {
 		delete(w.wanted, name)
 		w.dirty[name] = struct{}{}
-		delivery.Signal(w.changed)
+		delivery.Signal(w.moved)
 	}
 }
 
@@ -168,7 +175,7 @@ func (w *watches) serve(ctx context.Context, again bool) {
 	var due <-chan time.Time
 	for ok := s.send(); ok; ok = s.send() {
 		select {
-		case <-w.changed:
+		case <-w.moved:
 			if due == nil {
 				due = time.After(settling)
 			}

@@ -34,6 +34,7 @@ type watching struct {
 type creation struct {
 	name string
 	from int64
+	puts bool
 }
 
 // begin has everything that is wanted watched. On a stream after one that broke that
@@ -43,11 +44,11 @@ func (s *watching) begin(again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.dirty)
-	for name, written := range s.wanted {
+	for name, w := range s.wanted {
 		if again {
-			s.add(creation{name: name})
+			s.add(creation{name, 0, w.puts})
 		} else {
-			s.add(creation{name, written + 1})
+			s.add(creation{name, w.written + 1, w.puts})
 		}
 	}
 }
@@ -72,12 +73,12 @@ func (s *watching) change() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name := range s.dirty {
-		written, wanted := s.wanted[name]
+		w, wanted := s.wanted[name]
 		_, asked := s.asked[name]
 		id, watched := s.ids[name]
 		switch {
 		case wanted && !asked:
-			s.add(creation{name, written + 1})
+			s.add(creation{name, w.written + 1, w.puts})
 		case !wanted && watched:
 			s.cancelled = append(s.cancelled, id)
 			s.forgetLocked(id)
@@ -106,9 +107,9 @@ func (s *watching) send() bool {
 	}
 	for ; len(s.todo) > 0 && len(s.creating) < unanswered; s.todo = s.todo[1:] {
 		c := s.todo[0]
-		create := &etcdserverpb.WatchCreateRequest{
-			Key: []byte(c.name), StartRevision: c.from,
-			Filters: []etcdserverpb.WatchCreateRequest_FilterType{etcdserverpb.WatchCreateRequest_NOPUT},
+		create := &etcdserverpb.WatchCreateRequest{Key: []byte(c.name), StartRevision: c.from}
+		if !c.puts {
+			create.Filters = []etcdserverpb.WatchCreateRequest_FilterType{etcdserverpb.WatchCreateRequest_NOPUT}
 		}
 		if s.stream.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{CreateRequest: create}}) != nil {
 			return false
@@ -127,17 +128,28 @@ func (s *watching) take(r *etcdserverpb.WatchResponse) bool {
 	case r.CompactRevision > 0: // of what was deleted since the writing nothing is known
 		s.cancelled = append(s.cancelled, r.WatchId) // etcd keeps one that it has ended so
 		s.forget(r.WatchId)
-		s.add(creation{name: name})
+		s.add(creation{name: name, puts: s.puts(name)})
 	case r.Canceled:
 		return false
 	default:
 		for _, e := range r.Events {
-			if e.Type == mvccpb.DELETE && e.Kv != nil && string(e.Kv.Key) == name {
-				s.deleted(name, e.Kv.ModRevision)
+			switch kv := e.Kv; {
+			case kv == nil || string(kv.Key) != name:
+			case e.Type == mvccpb.DELETE:
+				s.changed(name, kv.ModRevision, Content{})
+			default:
+				s.changed(name, kv.ModRevision, Content{string(kv.Value), true})
 			}
 		}
 	}
 	return true
+}
+
+// puts reports whether others write a key.
+func (s *watching) puts(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wanted[name].puts
 }
 
 func (s *watching) forget(id int64) {
@@ -180,7 +192,7 @@ func (s *watching) note(c creation, r *etcdserverpb.WatchResponse) {
 		s.cancelled = append(s.cancelled, r.WatchId)
 		s.forgetLocked(r.WatchId)
 		if wanted {
-			s.add(creation{name: c.name})
+			s.add(creation{name: c.name, puts: c.puts})
 		}
 		return
 	}

@@ -243,7 +243,7 @@ func (r *Reconciler) flush() error {
 		if n := w.restored; n > 0 {
 			w.restored = 0
 			r.record.resynced(reasonKeysDeleted)
-			logger.Warnf("[etcdv3] %d key(s) of this process were deleted from etcd by somebody else, and are registered again%s", n, r.underLease())
+			logger.Warnf("[etcdv3] %d key(s) of this process were deleted or overwritten in etcd by somebody else, and are registered again%s", n, r.underLease())
 		}
 		if w.lost > 0 && r.refusals() == 0 {
 			logger.Infof("[etcdv3] %d key(s) that had been lost are registered again%s", w.lost, r.underLease())
