@@ -162,23 +162,6 @@ func (s *store) removeLocked(key string) {
 	delete(s.warned, key)
 }
 
-// setPartial notes whether there are more keys than the store has, and returns
-// whether there were before.
-func (s *store) setPartial(part bool) (before bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before, s.part = s.part, part
-	return before
-}
-
-// hasRoom reports whether keys are left out, and there is much less by now than
-// the limits allow.
-func (s *store) hasRoom(exceeded func(keys int, bytes int64) bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.part && !exceeded(len(s.keys)+len(s.keys)/8, s.bytes+s.bytes/8)
-}
-
 // advance notes that nothing happened until the revision.
 func (s *store) advance(revision int64) {
 	s.mu.Lock()

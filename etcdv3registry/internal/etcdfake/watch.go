@@ -52,12 +52,6 @@ func (e watches) create(w *watch) {
 		defer e.mu.Unlock()
 		delete(e.watches, w)
 	})
-	if w.next <= e.compacted {
-		_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Canceled: true, CompactRevision: e.compacted})
-		w.fail(rpctypes.ErrCompacted)
-		w.next = math.MaxInt64 // there is nothing more for it
-		return
-	}
 	e.sendLocked(w)
 }
 
@@ -80,8 +74,15 @@ func (e watches) RequestProgress(context.Context) error { return nil }
 
 func (e watches) Close() error { return nil }
 
-// sendLocked sends what a watch has not been sent yet.
+// sendLocked sends what a watch has not been sent yet. It ends if that is history
+// which the server has forgotten.
 func (e *Etcd) sendLocked(w *watch) {
+	if w.next < e.compacted {
+		_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Canceled: true, CompactRevision: e.compacted})
+		w.fail(rpctypes.ErrCompacted)
+		w.next = math.MaxInt64 // there is nothing more for it
+		return
+	}
 	var events []*clientv3.Event
 	for _, event := range e.history {
 		if event.Kv.ModRevision >= w.next && within(string(event.Kv.Key), w.from, w.end) {
@@ -106,10 +107,13 @@ func (e *Etcd) publishLocked() {
 }
 
 // Progress tells all watches up to which revision they have heard of everything,
-// as etcd does now and then where nothing happens.
+// as etcd does now and then where nothing happens, unless nobody can reach it.
 func (e *Etcd) Progress() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.away {
+		return
+	}
 	for w := range e.watches {
 		if w.next <= e.revision+1 {
 			_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked()})
