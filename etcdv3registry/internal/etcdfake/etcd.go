@@ -160,6 +160,7 @@ func (e *Etcd) Revision() int64 {
 }
 
 func (e *Etcd) breakLocked() {
+	e.resumeLocked()
 	for s := range e.alives {
 		s.fail(ErrAway)
 	}

@@ -87,6 +87,45 @@ func TestAWatchThatMissedWhatIsForgottenEndsWhenTheServerIsBack(t *testing.T) {
 	})
 }
 
+// etcd's client resumes a watch from what it was told last, progress included.
+func TestAWatchGoesOnFromWhatItsClientKnowsWhenTheStreamWasBroken(t *testing.T) {
+	for name, told := range map[string]bool{"NothingElse": false, "Progress": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := etcdfake.New()
+				watch := e.Client(t).Watch(t.Context(), "/a/", clientv3.WithPrefix())
+				assert.True(t, (<-watch).Created)
+				e.Put("/elsewhere", "")
+				e.Put("/elsewhere", "")
+				if told {
+					e.Progress()
+					progress := <-watch
+					assert.True(t, progress.IsProgressNotify())
+				}
+				e.Compact()
+				e.Away(true)
+				e.Away(false)
+				e.Put("/a/1", "")
+				heard := <-watch
+				assert.Equal(t, !told, heard.CompactRevision != 0)
+				assert.Equal(t, told, len(heard.Events) == 1)
+			})
+		})
+	}
+}
+
+func TestProgressIsNotThatOfWhatWasNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := etcdfake.New()
+		watch := e.Client(t).Watch(t.Context(), "/a/", clientv3.WithPrefix())
+		assert.True(t, (<-watch).Created)
+		e.PutSilently("/a/1", "")
+		e.Progress()
+		e.Put("/a/2", "")
+		assert.Len(t, (<-watch).Events, 2)
+	})
+}
+
 func TestATransactionIsOneRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := etcdfake.New()
