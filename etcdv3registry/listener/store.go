@@ -23,17 +23,18 @@ type mirrored struct {
 type store struct {
 	mirrored
 
-	mu    sync.Mutex // guards what follows
-	keys  map[string]entry
-	bytes int64         // of keys and values
-	rev   int64         // up to which everything has been applied
-	last  lastChange    // the last change; of a listing, the newest there
-	part  bool          // there are more keys than it has, by the limits
-	begun int           // listings that were begun
-	shown int           // of those, the number of the one that the store shows; 0: none yet
-	err   error         // why it is not being followed at the moment; nil: it is
-	moved chan struct{} // closed, and made anew, when any of these changes
-	views map[*view]struct{}
+	mu      sync.Mutex // guards what follows
+	keys    map[string]entry
+	bytes   int64         // of keys and values
+	rev     int64         // up to which everything has been applied
+	last    lastChange    // the last change; of a listing, the newest there
+	part    bool          // there are more keys than it has, by the limits
+	begun   int           // listings that were begun
+	shown   int           // of those, the number of the one that the store shows; 0: none yet
+	doubted bool          // the last one that was begun may be of another store, in part or all of it
+	err     error         // why it is not being followed at the moment; nil: it is
+	moved   chan struct{} // closed, and made anew, when any of these changes
+	views   map[*view]struct{}
 	// retained is what another store had and this one does not: kept for a while, as
 	// its owners may only not have noticed yet.
 	retained map[string]struct{}
@@ -70,6 +71,7 @@ func (s *store) beginListing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begun++
+	s.doubted = false
 }
 
 // replace makes the store equal to a listing: what differs is a change. If the
@@ -280,6 +282,20 @@ func (s *store) fingerprint() (k fingerprint, ok bool) {
 		k.count = -1
 	}
 	return k, s.rev != 0
+}
+
+// doubt notes that etcd may be another store than the one that a listing was begun of.
+func (s *store) doubt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubted = s.begun > s.shown
+}
+
+// isDoubted reports whether that was so when the listing was being made that the store shows.
+func (s *store) isDoubted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.doubted
 }
 
 // listedSince reports whether the store shows a listing that was begun later.
