@@ -89,6 +89,9 @@ func (s *store) replace(keys map[string]entry, revision int64, otherStore bool) 
 		if _, already := s.retained[key]; otherStore || already {
 			retained[key] = struct{}{}
 			keys[key] = entry{content: old.content} // older than whatever is in the new store
+			if !already {
+				changed = append(changed, keyAt{key, 0})
+			}
 			continue
 		}
 		changed = append(changed, keyAt{key, s.rev})
