@@ -83,3 +83,24 @@ func TestAListingThatWasDueBeforeTheStoreWasAnotherLeavesWhatMayComeBack(t *test
 		assert.Empty(t, r.now())
 	})
 }
+
+// Each store's owners have the same time.
+func TestWhatWasPutBetweenTwoOtherStoresIsLeftForAsLongAsTheRest(t *testing.T) {
+	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+		e.Put("/a/1", "")
+		e.Put("/a/2", "")
+		r := open(h, "/a/")
+		r.now()
+		e.Wipe()
+		h.Check()
+		time.Sleep(session - time.Second)
+		e.Put("/a/1", "")
+		r.now()
+		e.Wipe()
+		h.Check()
+		time.Sleep(checkSpread + relistSpread + 2*time.Second)
+		assert.Equal(t, map[string]string{"/a/1": ""}, r.now())
+		time.Sleep(session)
+		assert.Empty(t, r.now())
+	})
+}

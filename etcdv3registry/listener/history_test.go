@@ -16,7 +16,7 @@ import (
 // listed has a mirror show a listing.
 func listed(m *mirror, revision int64) {
 	m.beginListing()
-	m.replace(map[string]entry{}, revision, false)
+	m.replace(map[string]entry{}, revision, 0)
 }
 
 // known1 is what is known of the only prefix.
@@ -41,7 +41,7 @@ func TestWhatIsBeingListedNeedsAComparison(t *testing.T) {
 	listed(m, 5)
 	m.beginListing()
 	k := known1(m)
-	m.replace(map[string]entry{}, 7, false)
+	m.replace(map[string]entry{}, 7, 0)
 	assert.False(t, m.listedSince(k))
 	listed(m, 7)
 	assert.True(t, m.listedSince(k))

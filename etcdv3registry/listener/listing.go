@@ -42,7 +42,12 @@ func (m *mirror) list(client *clientv3.Client) error {
 		return fmt.Errorf("list %s: %w%s", m.prefix, err, rights.ToPrefix(rights.Read, m.prefix, err))
 	}
 	m.pageSize = min(2*m.pageSize, m.hub.cfg.PageSize)
-	retained := m.replace(l.keys, revision, m.otherStore)
+	var leave time.Duration
+	if m.otherStore {
+		leave = m.hub.session()
+	}
+	m.replace(l.keys, revision, leave)
+	m.patient = m.untilDropped()
 	m.stale, m.otherStore = false, false
 	if m.isDoubted() {
 		m.hub.checkListing(m)
@@ -51,9 +56,6 @@ func (m *mirror) list(client *clientv3.Client) error {
 		m.exceed()
 	} else {
 		m.setPartial(false)
-	}
-	if retained && m.patient == nil {
-		m.patient = time.After(m.hub.session())
 	}
 	return nil
 }

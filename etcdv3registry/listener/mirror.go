@@ -53,7 +53,7 @@ type mirror struct {
 	otherStore bool             // the next listing is of another store
 	pageSize   int64            // of a listing
 	together   *snapshot        // that the first listing is of; nil: it was tried
-	patient    <-chan time.Time // when what the other store had is dropped
+	patient    <-chan time.Time // when something of what another store had is dropped
 	moved      bool             // to another stream, on which etcd has not answered yet
 	watching   *watching        // nil: there is no watch
 	schedule   backoff.BackOff  // since the last progress
@@ -245,8 +245,8 @@ func (m *mirror) hear() error {
 		case <-w.on.over:
 			return errMoved
 		case <-m.patient:
-			m.patient = nil
 			m.dropRetained()
+			m.patient = m.untilDropped()
 			if err := m.listLeftOut(); err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -35,9 +36,9 @@ type store struct {
 	err     error         // why it is not being followed at the moment; nil: it is
 	moved   chan struct{} // closed, and made anew, when any of these changes
 	views   map[*view]struct{}
-	// retained is what another store had and this one does not: kept for a while, as
-	// its owners may only not have noticed yet.
-	retained map[string]struct{}
+	// retained is what another store had and this one does not, and until when it is
+	// kept, as its owners may only not have noticed yet.
+	retained map[string]time.Time
 
 	times   times               // when what happened
 	warned  map[string]struct{} // keys that somebody has warned about
@@ -76,18 +77,22 @@ func (s *store) beginListing() {
 
 // replace makes the store equal to a listing: what differs is a change. If the
 // listing is of another store than before (emptied, restored), what it lacks is
-// left until dropRetained; somethingLeft reports whether anything is.
-func (s *store) replace(keys map[string]entry, revision int64, otherStore bool) (somethingLeft bool) {
+// left for a while; 0: it is the same store.
+func (s *store) replace(keys map[string]entry, revision int64, leave time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	retained := map[string]struct{}{}
+	retained := map[string]time.Time{}
 	var changed []keyAt
 	for key, old := range s.keys {
 		if _, ok := keys[key]; ok {
 			continue
 		}
-		if _, already := s.retained[key]; otherStore || already {
-			retained[key] = struct{}{}
+		until, already := s.retained[key]
+		if !already {
+			until = time.Now().Add(leave)
+		}
+		if leave > 0 || already {
+			retained[key] = until
 			keys[key] = entry{content: old.content} // older than whatever is in the new store
 			if !already {
 				changed = append(changed, keyAt{key, 0})
@@ -123,7 +128,6 @@ func (s *store) replace(keys map[string]entry, revision int64, otherStore bool) 
 		}
 	}
 	s.move()
-	return len(retained) > 0
 }
 
 // apply takes in what happened, but for keys that exceed the limits; over reports
@@ -174,17 +178,38 @@ func (s *store) advance(revision int64) {
 	s.rev = max(s.rev, revision)
 }
 
-// dropRetained drops what was left of another store and has not come back.
+// dropRetained drops what was left of another store, and has not come back for as long
+// as it was to be left.
 func (s *store) dropRetained() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
 	changed := make([]keyAt, 0, len(s.retained))
-	for key := range s.retained {
-		s.removeLocked(key)
-		changed = append(changed, keyAt{key, s.rev})
+	for key, until := range s.retained {
+		if !now.Before(until) {
+			delete(s.retained, key)
+			s.removeLocked(key)
+			changed = append(changed, keyAt{key, s.rev})
+		}
 	}
-	s.retained = nil
 	s.tell(changed)
+}
+
+// untilDropped returns a channel that has a value when there is something to drop; nil:
+// there is nothing.
+func (s *store) untilDropped() <-chan time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var first time.Time
+	for _, until := range s.retained {
+		if first.IsZero() || until.Before(first) {
+			first = until
+		}
+	}
+	if first.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(first))
 }
 
 // fail notes why the store is not being followed, or, with nil, that it is.
