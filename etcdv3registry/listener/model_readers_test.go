@@ -32,8 +32,8 @@ type feedReader struct {
 }
 
 func (w *world) openFeed() {
-	r := &feedReader{w: w, name: fmt.Sprint("feed ", w.readers()), known: map[string]happened{}, last: map[string]version{}}
-	r.prefixes = readers[w.choose(len(readers))]
+	r := &feedReader{w: w, name: w.newName("feed"), known: map[string]happened{}, last: map[string]version{}}
+	r.prefixes = readPrefixes[w.choose(len(readPrefixes))]
 	kind := w.next()
 	r.keysOnly, r.prompt = kind%4 == 0, kind%8 < 5
 	w.trace("%s of %v, only keys: %t, prompt: %t", r.name, r.prefixes, r.keysOnly, r.prompt)
@@ -41,10 +41,9 @@ func (w *world) openFeed() {
 	w.feeds = append(w.feeds, r)
 }
 
-// readers is how many there were.
-func (w *world) readers() int {
+func (w *world) newName(kind string) string {
 	w.opened++
-	return w.opened
+	return fmt.Sprint(kind, " ", w.opened)
 }
 
 func (w *world) read() {
@@ -107,18 +106,14 @@ func (r *feedReader) gone(c Change) {
 
 func (r *feedReader) put(c Change) {
 	now, ok := r.w.find(c.Key, c.Changed)
-	if c.Changed == 0 { // that of another store
-		now, ok = r.w.lost(c.Key)
-		now.created = 0
-		now.version = r.last[c.Key]
-	} else if last, ok := r.last[c.Key]; ok && !last.before(now.version) && r.w.limit == 0 {
+	last, told := r.last[c.Key]
+	switch {
+	case c.Changed == 0: // it is left of another store
+		now, ok = happened{version: last, value: string(c.Value)}, r.w.mayBeLeft(c.Key, string(c.Value), r.keysOnly)
+	case told && !last.before(now.version) && r.w.limit == 0:
 		r.w.failf("%s was told of %s in %+v after %+v", r.name, c.Key, now.version, last)
-	}
-	if r.keysOnly {
+	case r.keysOnly:
 		now.value = ""
-	}
-	if c.Changed == 0 {
-		now.value = string(c.Value)
 	}
 	if !ok || now.deleted || now.created != c.Created || now.value != string(c.Value) {
 		r.w.failf("%s was told of %s %+v, and there was %+v", r.name, c.Key, c, now)
@@ -148,14 +143,6 @@ func (r *feedReader) compare() {
 	}
 }
 
-// lost is whether a key may be one that another store had.
-func (w *world) lost(key string) (happened, bool) {
-	if len(w.happened[key]) == 0 || len(w.began) == 1 {
-		return happened{}, false
-	}
-	return happened{}, true
-}
-
 // listenerReader is a listener of the framework.
 type listenerReader struct {
 	w        *world
@@ -175,8 +162,8 @@ type listenerReader struct {
 }
 
 func (w *world) subscribe() {
-	l := &listenerReader{w: w, name: fmt.Sprint("listener ", w.readers()), known: map[string]string{}}
-	l.prefixes = readers[w.choose(len(readers))]
+	l := &listenerReader{w: w, name: w.newName("listener"), known: map[string]string{}}
+	l.prefixes = readPrefixes[w.choose(len(readPrefixes))]
 	kind := w.next()
 	l.takes = []time.Duration{0, 0, 0, 200 * time.Millisecond}[kind%4]
 	view := View{Read: urlOf, ID: func(_ string, u *common.URL) string { return u.Location }}
@@ -201,8 +188,7 @@ func urlOf(key string) (*common.URL, error) {
 	at := strings.LastIndexByte(key, '/')
 	thing, _, _ := strings.Cut(key[at+1:], "-")
 	prefix := slices.Index(keyPrefixes, key[:at+1])
-	u, err := common.NewURL(fmt.Sprintf("tri://10.0.%d.%s:20000%s", prefix, thing, key))
-	return u, err
+	return common.NewURL(fmt.Sprintf("tri://10.0.%d.%s:20000%s", prefix, thing, key))
 }
 
 func (w *world) closeListener(i int) {

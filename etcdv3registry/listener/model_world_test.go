@@ -67,14 +67,15 @@ const manyStores = 4
 const elsewhere = "/z"
 
 var (
-	keyPrefixes = []string{"/a/", "/a/b/", "/c/", "/ab/"}
-	readers     = [][]string{{"/a/"}, {"/a/"}, {"/a/b/"}, {"/c/"}, {"/a/", "/c/"}, {"/c/", "/ab/", "/a/b/"}}
+	keyPrefixes  = []string{"/a/", "/a/b/", "/c/", "/ab/"}
+	readPrefixes = [][]string{{"/a/"}, {"/a/"}, {"/a/b/"}, {"/c/"}, {"/a/", "/c/"}, {"/c/", "/ab/", "/a/b/"}}
 )
 
-// someKey is one of few: a thing, of which there are versions.
+// someKey is one of few: a thing, of which there are two versions, one right after the
+// other in the order of keys.
 func (w *world) someKey() string {
 	b := int(w.next())
-	return fmt.Sprintf("%s%d-%d", keyPrefixes[b%4], b/4%4, b/16%2)
+	return fmt.Sprintf("%s%d-0%s", keyPrefixes[b%4], b/4%4, []string{"", "!"}[b/16%2])
 }
 
 func (w *world) trace(format string, args ...any) {
@@ -194,6 +195,11 @@ func (w *world) find(key string, revision int64) (happened, bool) {
 		return happened{}, false
 	}
 	return w.happened[key][i], true
+}
+
+// mayBeLeft reports whether a key may be one that another store had.
+func (w *world) mayBeLeft(key, value string, keysOnly bool) bool {
+	return len(w.began) > 1 && slices.ContainsFunc(w.happened[key], func(h happened) bool { return !h.deleted && (keysOnly || h.value == value) })
 }
 
 // compare finds out whether all readers know what there is. Nothing may be wrong with
