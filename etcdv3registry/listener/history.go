@@ -32,21 +32,40 @@ const checkSpread = 500 * time.Millisecond
 // is in the future, or, if the new store has passed it, goes on in another
 // history. One question tells: whether etcd, at the revision up to which each
 // mirror has followed it, had as many keys as the mirror has, and the last change
-// just there. If it had not, everything is listed again.
+// just there. If it had not, everything is listed again. What is being listed, of which
+// the store before may have answered a part, is asked about when that is over.
 func (h *Hub) Check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var all []fingerprint
 	for _, m := range h.mirrors {
+		m.doubt()
 		if k, ok := m.fingerprint(); ok {
 			k.mirror = m
 			all = append(all, k)
 		}
 	}
-	if len(all) == 0 {
-		return
+	if len(all) > 0 {
+		h.next = append(h.next, all)
+		h.checkLocked()
 	}
-	h.next = append(h.next, all)
+}
+
+// checkListing has one mirror compared, with those that wait for that.
+func (h *Hub) checkListing(m *mirror) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k, _ := m.fingerprint()
+	k.mirror = m
+	if len(h.next) == 0 {
+		h.next = append(h.next, nil)
+	}
+	last := &h.next[len(h.next)-1]
+	*last = append(*last, k)
+	h.checkLocked()
+}
+
+func (h *Hub) checkLocked() {
 	if h.checking {
 		return
 	}
@@ -138,6 +157,7 @@ const comparedAtOnce = 40
 // has been listed since is what etcd is now.
 func (h *Hub) sameHistory(ctx context.Context, all []fingerprint) (same bool, refused []fingerprint, err error) {
 	all = slices.DeleteFunc(slices.Clone(all), func(k fingerprint) bool { return k.mirror.listedSince(k) || k.mirror.ctx.Err() != nil })
+	all = append(all, changedSince(all)...)
 	for some := range slices.Chunk(all, comparedAtOnce) {
 		same, err := h.sameUnder(ctx, some)
 		if retry.Compacted(err) || retry.Denied(err) {
@@ -150,6 +170,19 @@ func (h *Hub) sameHistory(ctx context.Context, all []fingerprint) (same bool, re
 		}
 	}
 	return true, refused, nil
+}
+
+// changedSince is what is known now, where that is not what was known: the store before
+// may have sent more, which had not been taken in.
+func changedSince(all []fingerprint) (changed []fingerprint) {
+	for _, k := range all {
+		now, _ := k.mirror.fingerprint()
+		now.mirror, now.begun = k.mirror, k.begun
+		if now != k {
+			changed = append(changed, now)
+		}
+	}
+	return changed
 }
 
 // sameEach asks about each by itself. Those that are refused say nothing.

@@ -16,7 +16,7 @@ import (
 // listed has a mirror show a listing.
 func listed(m *mirror, revision int64) {
 	m.beginListing()
-	m.replace(map[string]entry{}, revision, false)
+	m.replace(map[string]entry{}, revision, 0)
 }
 
 // known1 is what is known of the only prefix.
@@ -41,7 +41,7 @@ func TestWhatIsBeingListedNeedsAComparison(t *testing.T) {
 	listed(m, 5)
 	m.beginListing()
 	k := known1(m)
-	m.replace(map[string]entry{}, 7, false)
+	m.replace(map[string]entry{}, 7, 0)
 	assert.False(t, m.listedSince(k))
 	listed(m, 7)
 	assert.True(t, m.listedSince(k))
@@ -162,4 +162,35 @@ func TestStoreThatTellsOfItsProgressCanBeCompared(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		assert.Zero(t, e.Requests("Range"))
 	})
+}
+
+// The one of before is left for a while, and is the older one whatever its revision was.
+func TestOfAThingWithAKeyInEachOfTwoStoresTheOneOfTheNewStoreIsTold(t *testing.T) {
+	for _, listed := range []bool{false, true} {
+		withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+			for range 20 {
+				e.Put("/elsewhere", "")
+			}
+			e.Put(keyOf("1"), "")
+			s, l := subscribe(h, viewOf())
+			s.Start(time.Second)
+			assert.Equal(t, "1", l.hosts())
+			e.Wipe()
+			h.Check()
+			if listed {
+				time.Sleep(checkSpread + relistSpread)
+			}
+			e.Put(keyOf("1?weight=5"), "")
+			time.Sleep(checkSpread + relistSpread)
+			assert.Equal(t, "1", l.hosts())
+			assert.Equal(t, "5", l.known["10.0.0.1:20000"])
+			late, l2 := subscribe(h, viewOf())
+			late.Start(time.Second)
+			assert.Equal(t, "1", l2.hosts())
+			assert.Equal(t, "5", l2.known["10.0.0.1:20000"])
+			time.Sleep(2 * session)
+			assert.Equal(t, "1", l.hosts())
+			assert.Equal(t, "5", l.known["10.0.0.1:20000"])
+		})
+	}
 }

@@ -23,6 +23,11 @@ import (
 // list reads all keys, in pages, at one revision; as many as the limits of the hub
 // allow.
 func (m *mirror) list(client *clientv3.Client) error {
+	select {
+	case r := <-m.relists: // of what this listing is for
+		m.otherStore = m.otherStore || r.otherStore && !m.listedSince(r.fingerprint)
+	default:
+	}
 	m.beginListing()
 	l := listing{mirror: m}
 	end := clientv3.GetPrefixRangeEnd(m.prefix)
@@ -37,15 +42,20 @@ func (m *mirror) list(client *clientv3.Client) error {
 		return fmt.Errorf("list %s: %w%s", m.prefix, err, rights.ToPrefix(rights.Read, m.prefix, err))
 	}
 	m.pageSize = min(2*m.pageSize, m.hub.cfg.PageSize)
-	retained := m.replace(l.keys, revision, m.otherStore)
+	var leave time.Duration
+	if m.otherStore {
+		leave = m.hub.session()
+	}
+	m.replace(l.keys, revision, leave)
+	m.patient = m.untilDropped()
 	m.stale, m.otherStore = false, false
+	if m.isDoubted() {
+		m.hub.checkListing(m)
+	}
 	if l.over {
 		m.exceed()
 	} else {
 		m.setPartial(false)
-	}
-	if retained && m.patient == nil {
-		m.patient = time.After(m.hub.session())
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ type mirror struct {
 	otherStore bool             // the next listing is of another store
 	pageSize   int64            // of a listing
 	together   *snapshot        // that the first listing is of; nil: it was tried
-	patient    <-chan time.Time // when what the other store had is dropped
+	patient    <-chan time.Time // when something of what another store had is dropped
 	moved      bool             // to another stream, on which etcd has not answered yet
 	watching   *watching        // nil: there is no watch
 	schedule   backoff.BackOff  // since the last progress
@@ -245,8 +245,11 @@ func (m *mirror) hear() error {
 		case <-w.on.over:
 			return errMoved
 		case <-m.patient:
-			m.patient = nil
 			m.dropRetained()
+			m.patient = m.untilDropped()
+			if err := m.listLeftOut(); err != nil {
+				return err
+			}
 		case w.events = <-w.created:
 		case response, ok := <-w.events:
 			if err := m.receive(received{response, ok}); err != nil {
@@ -302,19 +305,7 @@ func (m *mirror) takeIn(events []*clientv3.Event) error {
 		m.exceed()
 	}
 	m.progressed = m.progressed || m.revision() > before
-	if m.hasRoom(m.hub.cfg.exceeded) {
-		m.stale = true
-		m.hub.counts.relisted(reasonLimits)
-		return errRelist // what was left out is not known
-	}
-	return nil
-}
-
-// exceed notes that not all keys are mirrored.
-func (m *mirror) exceed() {
-	if !m.setPartial(true) {
-		logger.Errorf("[etcdv3] there is more under %s than this process mirrors (%d keys, %d MiB): what is beyond that is left out", m.prefix, m.hub.cfg.MaxKeys, m.hub.cfg.MaxBytes>>20)
-	}
+	return m.listLeftOut()
 }
 
 // create returns a watch on a stream, when etcd has it; it ends with ctx.

@@ -310,6 +310,7 @@ func TestWhatIsRefusedAndWhatIsAwayAreToldApart(t *testing.T) {
 		e.EndWatches()
 		assert.Equal(t, []string{"WARN etcd cannot be watched"}, told())
 		e.Put("/elsewhere", "")
+		e.Put("/elsewhere", "")
 		e.Compact() // everything has to be listed
 		e.Away(false)
 		e.Set(func(e *etcdfake.Etcd) { e.Fail = refuseUnder("/a/") })

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -23,20 +24,21 @@ type mirrored struct {
 type store struct {
 	mirrored
 
-	mu    sync.Mutex // guards what follows
-	keys  map[string]entry
-	bytes int64         // of keys and values
-	rev   int64         // up to which everything has been applied
-	last  lastChange    // the last change; of a listing, the newest there
-	part  bool          // there are more keys than it has, by the limits
-	begun int           // listings that were begun
-	shown int           // of those, the number of the one that the store shows; 0: none yet
-	err   error         // why it is not being followed at the moment; nil: it is
-	moved chan struct{} // closed, and made anew, when any of these changes
-	views map[*view]struct{}
-	// retained is what another store had and this one does not: kept for a while, as
-	// its owners may only not have noticed yet.
-	retained map[string]struct{}
+	mu      sync.Mutex // guards what follows
+	keys    map[string]entry
+	bytes   int64         // of keys and values
+	rev     int64         // up to which everything has been applied
+	last    lastChange    // the last change; of a listing, the newest there
+	part    bool          // there are more keys than it has, by the limits
+	begun   int           // listings that were begun
+	shown   int           // of those, the number of the one that the store shows; 0: none yet
+	doubted bool          // the last one that was begun may be of another store, in part or all of it
+	err     error         // why it is not being followed at the moment; nil: it is
+	moved   chan struct{} // closed, and made anew, when any of these changes
+	views   map[*view]struct{}
+	// retained is what another store had and this one does not, and until when it is
+	// kept, as its owners may only not have noticed yet.
+	retained map[string]time.Time
 
 	times   times               // when what happened
 	warned  map[string]struct{} // keys that somebody has warned about
@@ -70,23 +72,31 @@ func (s *store) beginListing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begun++
+	s.doubted = false
 }
 
 // replace makes the store equal to a listing: what differs is a change. If the
 // listing is of another store than before (emptied, restored), what it lacks is
-// left until dropRetained; somethingLeft reports whether anything is.
-func (s *store) replace(keys map[string]entry, revision int64, otherStore bool) (somethingLeft bool) {
+// left for a while; 0: it is the same store.
+func (s *store) replace(keys map[string]entry, revision int64, leave time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	retained := map[string]struct{}{}
+	retained := map[string]time.Time{}
 	var changed []keyAt
 	for key, old := range s.keys {
 		if _, ok := keys[key]; ok {
 			continue
 		}
-		if _, already := s.retained[key]; otherStore || already {
-			retained[key] = struct{}{}
+		until, already := s.retained[key]
+		if !already {
+			until = time.Now().Add(leave)
+		}
+		if leave > 0 || already {
+			retained[key] = until
 			keys[key] = entry{content: old.content} // older than whatever is in the new store
+			if !already {
+				changed = append(changed, keyAt{key, 0})
+			}
 			continue
 		}
 		changed = append(changed, keyAt{key, s.rev})
@@ -118,7 +128,6 @@ func (s *store) replace(keys map[string]entry, revision int64, otherStore bool) 
 		}
 	}
 	s.move()
-	return len(retained) > 0
 }
 
 // apply takes in what happened, but for keys that exceed the limits; over reports
@@ -162,23 +171,6 @@ func (s *store) removeLocked(key string) {
 	delete(s.warned, key)
 }
 
-// setPartial notes whether there are more keys than the store has, and returns
-// whether there were before.
-func (s *store) setPartial(part bool) (before bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before, s.part = s.part, part
-	return before
-}
-
-// hasRoom reports whether keys are left out, and there is much less by now than
-// the limits allow.
-func (s *store) hasRoom(exceeded func(keys int, bytes int64) bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.part && !exceeded(len(s.keys)+len(s.keys)/8, s.bytes+s.bytes/8)
-}
-
 // advance notes that nothing happened until the revision.
 func (s *store) advance(revision int64) {
 	s.mu.Lock()
@@ -186,17 +178,38 @@ func (s *store) advance(revision int64) {
 	s.rev = max(s.rev, revision)
 }
 
-// dropRetained drops what was left of another store and has not come back.
+// dropRetained drops what was left of another store, and has not come back for as long
+// as it was to be left.
 func (s *store) dropRetained() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
 	changed := make([]keyAt, 0, len(s.retained))
-	for key := range s.retained {
-		s.removeLocked(key)
-		changed = append(changed, keyAt{key, s.rev})
+	for key, until := range s.retained {
+		if !now.Before(until) {
+			delete(s.retained, key)
+			s.removeLocked(key)
+			changed = append(changed, keyAt{key, s.rev})
+		}
 	}
-	s.retained = nil
 	s.tell(changed)
+}
+
+// untilDropped returns a channel that has a value when there is something to drop; nil:
+// there is nothing.
+func (s *store) untilDropped() <-chan time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var first time.Time
+	for _, until := range s.retained {
+		if first.IsZero() || until.Before(first) {
+			first = until
+		}
+	}
+	if first.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(first))
 }
 
 // fail notes why the store is not being followed, or, with nil, that it is.
@@ -297,6 +310,20 @@ func (s *store) fingerprint() (k fingerprint, ok bool) {
 		k.count = -1
 	}
 	return k, s.rev != 0
+}
+
+// doubt notes that etcd may be another store than the one that a listing was begun of.
+func (s *store) doubt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubted = s.begun > s.shown
+}
+
+// isDoubted reports whether that was so when the listing was being made that the store shows.
+func (s *store) isDoubted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.doubted
 }
 
 // listedSince reports whether the store shows a listing that was begun later.

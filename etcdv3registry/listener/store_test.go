@@ -18,12 +18,12 @@ func TestAnotherValueOfTheSameRevisionIsAChange(t *testing.T) {
 	s := newStore(mirrored{prefix: "/a/"})
 	f := &Feed{changed: make(chan struct{}, 1)}
 	f.views = []*view{s.open(f)}
-	s.replace(at("before"), 8, false)
+	s.replace(at("before"), 8, 0)
 	require.Len(t, f.Take(), 1)
-	s.replace(at("before"), 8, true)
+	s.replace(at("before"), 8, session)
 	assert.Empty(t, f.Take(), "nothing has changed")
 
-	s.replace(at("after"), 8, true)
+	s.replace(at("after"), 8, session)
 	changes := f.Take()
 	require.Len(t, changes, 1)
 	assert.Equal(t, "after", string(changes[0].Value))

@@ -168,6 +168,7 @@ func (e *Etcd) Revision() int64 {
 }
 
 func (e *Etcd) breakLocked() {
+	e.resumeLocked()
 	for s := range e.alives {
 		s.fail(ErrAway)
 	}
@@ -227,12 +228,22 @@ func (e *Etcd) PutSilently(key, value string) {
 }
 
 // Delete is that of somebody else, of several keys in one revision.
-func (e *Etcd) Delete(keys ...string) {
+func (e *Etcd) Delete(keys ...string) { e.Commit(nil, keys...) }
+
+// Commit is a transaction of somebody else, in which no key may stand twice.
+func (e *Etcd) Commit(puts map[string]string, deletes ...string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	before := len(e.history)
 	e.revision++
-	for _, key := range keys {
+	for key, value := range puts {
+		e.putLocked(&etcdserverpb.PutRequest{Key: []byte(key), Value: []byte(value)})
+	}
+	for _, key := range deletes {
 		e.deleteLocked(key)
+	}
+	if len(e.history) == before { // as of a transaction that changes nothing
+		e.revision--
 	}
 	e.publishLocked()
 }

@@ -60,6 +60,89 @@ func TestKeysAreListedAndWatchedFromARevision(t *testing.T) {
 	})
 }
 
+// As etcd's syncWatchers does: the revision of the compaction itself is still told of.
+func TestAWatchThatMissedWhatIsForgottenEndsWhenTheServerIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := etcdfake.New()
+		c := e.Client(t)
+		watch := c.Watch(t.Context(), "/a/", clientv3.WithPrefix())
+		assert.True(t, (<-watch).Created)
+		e.Away(true)
+		e.Put("/a/1", "")
+		e.Compact()
+		e.Progress()
+		synctest.Wait()
+		assert.Empty(t, watch)
+		e.Away(false)
+		require.Len(t, (<-watch).Events, 1)
+		e.Away(true)
+		e.Put("/a/2", "")
+		e.Put("/a/3", "")
+		e.Compact()
+		e.Away(false)
+		end := <-watch
+		assert.ErrorIs(t, end.Err(), rpctypes.ErrCompacted)
+		_, ok := <-watch
+		assert.False(t, ok)
+	})
+}
+
+// etcd's client resumes a watch from what it was told last, progress included.
+func TestAWatchGoesOnFromWhatItsClientKnowsWhenTheStreamWasBroken(t *testing.T) {
+	for name, told := range map[string]bool{"NothingElse": false, "Progress": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := etcdfake.New()
+				watch := e.Client(t).Watch(t.Context(), "/a/", clientv3.WithPrefix())
+				assert.True(t, (<-watch).Created)
+				e.Put("/elsewhere", "")
+				e.Put("/elsewhere", "")
+				if told {
+					e.Progress()
+					progress := <-watch
+					assert.True(t, progress.IsProgressNotify())
+				}
+				e.Compact()
+				e.Away(true)
+				e.Away(false)
+				e.Put("/a/1", "")
+				heard := <-watch
+				assert.Equal(t, !told, heard.CompactRevision != 0)
+				assert.Equal(t, told, len(heard.Events) == 1)
+			})
+		})
+	}
+}
+
+func TestProgressIsNotThatOfWhatWasNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := etcdfake.New()
+		watch := e.Client(t).Watch(t.Context(), "/a/", clientv3.WithPrefix())
+		assert.True(t, (<-watch).Created)
+		e.PutSilently("/a/1", "")
+		e.Progress()
+		e.Put("/a/2", "")
+		assert.Len(t, (<-watch).Events, 2)
+	})
+}
+
+func TestATransactionIsOneRevision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := etcdfake.New()
+		watch := e.Client(t).Watch(t.Context(), "/a/", clientv3.WithPrefix())
+		assert.True(t, (<-watch).Created)
+		e.Put("/a/1", "")
+		assert.Len(t, (<-watch).Events, 1)
+		before := e.Revision()
+		e.Commit(map[string]string{"/a/2": "two", "/a/3": "three"}, "/a/1", "/a/4")
+		assert.Len(t, (<-watch).Events, 3)
+		assert.Equal(t, before+1, e.Revision())
+		assert.Equal(t, map[string]string{"/a/2": "two", "/a/3": "three"}, e.Keys("/"))
+		e.Delete("/a/4")
+		assert.Equal(t, before+1, e.Revision(), "nothing was changed")
+	})
+}
+
 func TestLeasesRunOutUnlessTheyAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := etcdfake.New()

@@ -23,6 +23,7 @@ type watch struct {
 	*stream[clientv3.WatchResponse]
 	from, end []byte
 	next      int64 // the revision that is sent next; guarded by Etcd.mu
+	resume    int64 // the one that the client asks for if the stream breaks; likewise
 }
 
 // Watch sends a notice of its creation, whether it is asked for or not.
@@ -52,12 +53,7 @@ func (e watches) create(w *watch) {
 		defer e.mu.Unlock()
 		delete(e.watches, w)
 	})
-	if w.next <= e.compacted {
-		_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Canceled: true, CompactRevision: e.compacted})
-		w.fail(rpctypes.ErrCompacted)
-		w.next = math.MaxInt64 // there is nothing more for it
-		return
-	}
+	w.resume = w.next
 	e.sendLocked(w)
 }
 
@@ -80,8 +76,15 @@ func (e watches) RequestProgress(context.Context) error { return nil }
 
 func (e watches) Close() error { return nil }
 
-// sendLocked sends what a watch has not been sent yet.
+// sendLocked sends what a watch has not been sent yet. It ends if that is history
+// which the server has forgotten.
 func (e *Etcd) sendLocked(w *watch) {
+	if w.next < e.compacted {
+		_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Canceled: true, CompactRevision: e.compacted})
+		w.fail(rpctypes.ErrCompacted)
+		w.next, w.resume = math.MaxInt64, math.MaxInt64 // there is nothing more for it
+		return
+	}
 	var events []*clientv3.Event
 	for _, event := range e.history {
 		if event.Kv.ModRevision >= w.next && within(string(event.Kv.Key), w.from, w.end) {
@@ -89,8 +92,17 @@ func (e *Etcd) sendLocked(w *watch) {
 		}
 	}
 	w.next = max(w.next, e.revision+1)
-	if len(events) > 0 {
+	if n := len(events); n > 0 {
+		w.resume = events[n-1].Kv.ModRevision + 1
 		_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Events: events})
+	}
+}
+
+// resumeLocked has all watches go on as over a new stream: from what the client knows, as
+// a server says nothing of the revisions in which nothing happened to a watch.
+func (e *Etcd) resumeLocked() {
+	for w := range e.watches {
+		w.next = w.resume
 	}
 }
 
@@ -106,12 +118,16 @@ func (e *Etcd) publishLocked() {
 }
 
 // Progress tells all watches up to which revision they have heard of everything,
-// as etcd does now and then where nothing happens.
+// as etcd does now and then where nothing happens, unless nobody can reach it.
 func (e *Etcd) Progress() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.away {
+		return
+	}
 	for w := range e.watches {
-		if w.next <= e.revision+1 {
+		if w.next == e.revision+1 {
+			w.resume = w.next
 			_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked()})
 		}
 	}
