@@ -3,6 +3,10 @@
 package registry
 
 import (
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -13,7 +17,7 @@ import (
 
 func (h *history) trouble() {
 	h.strained = true
-	switch how := h.next() % 5; how {
+	switch how := h.next() % 6; how {
 	case 0, 1:
 		h.says("etcd is away: %v", how == 0)
 		h.etcd.Away(how == 0)
@@ -30,10 +34,28 @@ func (h *history) trouble() {
 				return nil
 			}
 		})
+	case 5:
+		h.says("etcd is empty")
+		h.empty()
 	case 4:
 		h.says("the leases end")
 		h.etcd.Expire()
 	}
+}
+
+// empty has etcd come back without anything.
+func (h *history) empty() {
+	h.etcd.Away(false)
+	synctest.Wait()
+	h.etcd.Wipe()
+	h.etcd.EndWatches() // which etcd's own client opens again, where it was
+	clear(h.providers)
+	clear(h.overrides)
+	clear(h.others)
+	c, err := h.registry.user.Get()
+	require.NoError(h.t, err)
+	c.Watches.Check() // as after each new stream, of which the fake has none
+	time.Sleep(2 * session)
 }
 
 // other has keys come that say nothing about whom to call.
