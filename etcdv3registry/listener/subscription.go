@@ -75,7 +75,7 @@ type Subscription struct {
 func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener) *Subscription {
 	s := &Subscription{feed: h.OpenKeys(prefixes...), view: view, listener: l, things: map[digest]thing{}}
 	s.worker = delivery.NewWorker(s.feed, delivery.Reader{
-		Name: s.feed.name(), Update: s.update, Again: func() { s.notifyAll(s.list()) }, Cached: s.loadCached,
+		Name: s.feed.name(), Update: s.update, Again: func() { s.tellAll(s.list(), nil) }, Cached: s.loadCached,
 	})
 	return s
 }
@@ -179,21 +179,39 @@ func (s *Subscription) known() iter.Seq[string] {
 }
 
 // tell passes on events, as a list if it is the first time, or there are many,
-// or one of them asks for it. A list that the listener panics over is told one by one:
-// it panics over the culprit only.
+// or one of them asks for it.
 func (s *Subscription) tell(events []*registry.ServiceEvent, complete bool) {
-	asList := !s.worker.Delivered() || len(events) > notifyAllAbove || s.view.Whole != nil &&
-		slices.ContainsFunc(events, func(e *registry.ServiceEvent) bool { return s.view.Whole(e.Service) })
-	if asList {
-		list := events
-		if !complete {
-			list = s.list()
+	switch {
+	case s.worker.Delivered() && len(events) <= notifyAllAbove && !s.asksForAll(events):
+		for _, e := range events {
+			s.notify(e)
 		}
-		if s.notifyAll(list) {
-			return
-		}
+	case complete:
+		s.tellAll(events, events)
+	default:
+		s.tellAll(s.list(), events)
+	}
+}
+
+// asksForAll reports whether one of some events cannot be told by itself.
+func (s *Subscription) asksForAll(events []*registry.ServiceEvent) bool {
+	return s.view.Whole != nil && slices.ContainsFunc(events, func(e *registry.ServiceEvent) bool { return s.view.Whole(e.Service) })
+}
+
+// tellAll tells the listener the complete list, which some events have led to. One that
+// it panics over is told one by one: it panics over the culprit only. Those that have
+// not changed are told, too: they may come after the culprit, and a rule that has
+// changed is one for them.
+func (s *Subscription) tellAll(list, events []*registry.ServiceEvent) {
+	if s.notifyAll(list) {
+		return
 	}
 	for _, e := range events {
+		if e.Action == remoting.EventTypeDel {
+			s.notify(e)
+		}
+	}
+	for _, e := range s.list() {
 		s.notify(e)
 	}
 }

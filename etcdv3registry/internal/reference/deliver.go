@@ -73,9 +73,7 @@ func (s *subscription) tell(events []*registry.ServiceEvent, whole bool) {
 		events = append(events, s.known.all()...) // one by one it panics over the culprit only
 	}
 	for _, e := range events {
-		if s.ctx.Err() == nil {
-			s.call(e.Key(), func() { s.listener.Notify(e) })
-		}
+		s.call(e.Key(), func() { s.listener.Notify(e) })
 	}
 }
 
@@ -84,8 +82,10 @@ func (s *subscription) tell(events []*registry.ServiceEvent, whole bool) {
 // much as 25 of the former where n is small, and as n/150 where it is large.
 func (s *subscription) alone() int { return max(25, s.known.size()/150) }
 
-func (s *subscription) call(what string, f func()) bool {
-	return delivery.Call(s.url.ServiceKey(), what, f)
+// call calls the directory, unless it was closed: from inside a call, which did not
+// wait for what follows.
+func (s *subscription) call(what string, f func()) (ok bool) {
+	return s.ctx.Err() != nil || delivery.Call(s.url.ServiceKey(), what, f)
 }
 
 // check looks whether the directory has everybody of whom it was told. Who it

@@ -93,7 +93,12 @@ func (f *fakeFeed) Settled() bool {
 	return !f.world.unsettled[f.app]
 }
 
-func (f *fakeFeed) IsInstance(string) bool { return false }
+func (f *fakeFeed) IsInstance(address string) bool {
+	f.world.mu.Lock()
+	defer f.world.mu.Unlock()
+	_, known := f.world.apps[f.app][address]
+	return known
+}
 
 func (f *fakeFeed) Close() {
 	f.world.mu.Lock()
