@@ -12,6 +12,7 @@ package etcdfake
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -132,7 +133,7 @@ func (e *Etcd) Start() {
 }
 
 // Wipe empties the store, which counts its revisions from the first one again. A
-// watch goes on waiting for the revision that it has not seen.
+// watch goes on waiting for the revision after the last that it has heard of.
 func (e *Etcd) Wipe() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -141,6 +142,11 @@ func (e *Etcd) Wipe() {
 	for id, l := range e.leases {
 		l.timer.Stop()
 		delete(e.leases, id)
+	}
+	for w := range e.watches {
+		if w.next != math.MaxInt64 {
+			w.next = w.heard
+		}
 	}
 	e.breakLocked()
 }

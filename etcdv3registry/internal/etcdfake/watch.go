@@ -23,6 +23,7 @@ type watch struct {
 	*stream[clientv3.WatchResponse]
 	from, end []byte
 	next      int64 // the revision that is sent next; guarded by Etcd.mu
+	heard     int64 // the one after the last that the client has heard of: it resumes there; likewise
 }
 
 // Watch sends a notice of its creation, whether it is asked for or not.
@@ -45,6 +46,7 @@ func (e watches) create(w *watch) {
 	if w.next == 0 {
 		w.next = e.revision + 1
 	}
+	w.heard = w.next
 	_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Created: true})
 	e.watches[w] = struct{}{} // one that is compacted, too: as in etcd, until it is cancelled
 	context.AfterFunc(w.ctx, func() {
@@ -90,6 +92,7 @@ func (e *Etcd) sendLocked(w *watch) {
 	}
 	w.next = max(w.next, e.revision+1)
 	if len(events) > 0 {
+		w.heard = events[len(events)-1].Kv.ModRevision + 1
 		_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked(), Events: events})
 	}
 }
@@ -112,6 +115,7 @@ func (e *Etcd) Progress() {
 	defer e.mu.Unlock()
 	for w := range e.watches {
 		if w.next <= e.revision+1 {
+			w.heard = e.revision + 1
 			_ = w.send(clientv3.WatchResponse{Header: *e.headerLocked()})
 		}
 	}
