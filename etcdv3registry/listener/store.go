@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
@@ -97,7 +98,7 @@ func (s *store) replace(keys map[string]entry, revision int64, otherStore bool) 
 	for key, now := range keys {
 		s.bytes += now.size(key)
 		if now.changed > s.last.at {
-			s.last = lastChange{keyAt: keyAt{key, now.changed}}
+			s.last = lastChange{keyAt: keyAt{key, now.changed}, entry: now}
 		}
 		if _, ok := retained[key]; ok {
 			continue
@@ -131,6 +132,10 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 		key, now := s.entryOf(e.Kv)
 		deleted := e.Type == clientv3.EventTypeDelete
 		delete(s.retained, key)
+		s.last = lastChange{keyAt{key, now.changed}, deleted, now}
+		if deleted {
+			s.last.entry = s.keys[key]
+		}
 		s.removeLocked(key)
 		switch size := now.size(key); {
 		case deleted:
@@ -143,7 +148,6 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 		changed = append(changed, keyAt{key, now.changed})
 		// The header of a response may be ahead of what has been sent: the last event counts.
 		s.rev = max(s.rev, now.changed)
-		s.last = lastChange{keyAt{key, now.changed}, deleted}
 	}
 	s.err = nil
 	s.times.changed()
@@ -285,6 +289,24 @@ func (s *store) revision() int64 {
 type lastChange struct {
 	keyAt
 	deleted bool
+	entry   entry // what was put, or deleted; empty: that is not known
+}
+
+// options ask for as much of the key as is known of it.
+func (c lastChange) options() []clientv3.OpOption {
+	if c.entry.content == nil {
+		return []clientv3.OpOption{clientv3.WithKeysOnly()}
+	}
+	return nil
+}
+
+// is reports whether etcd had just that.
+func (c lastChange) is(r *etcdserverpb.RangeResponse) bool {
+	if len(r.Kvs) != 1 {
+		return false
+	}
+	_, had := mirrored{keysOnly: c.entry.content == nil}.entryOf(r.Kvs[0])
+	return c.entry.changed == 0 || had.isLike(c.entry) && had.lease == c.entry.lease
 }
 
 // fingerprint returns what a store that is the same must have had; ok is false before
