@@ -206,6 +206,26 @@ func TestAReaderWithoutEtcdHasWhatTheCacheFileHas(t *testing.T) {
 	})
 }
 
+// It falls back on the file at the moment at which that is closed.
+func TestADiscoveryMayBeDestroyedAsItFallsBackOnTheCacheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "discovery.cache")
+	cached := func(cfg *config) { cfg.CachePath, cfg.SaveAtOnce = func(string) string { return file }, true }
+	with(t, cached, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
+		serve(e, "10.0.0.1")
+		assert.Len(t, d.GetInstances("shop"), 1)
+		require.NoError(t, d.Destroy())
+		logtest.Record(t)
+		e.Away(true)
+		for range 100 {
+			again := discovering(t, e, cached)
+			r := read(t, again)
+			time.Sleep(again.Timeout())
+			require.NoError(t, again.Destroy())
+			r.Close()
+		}
+	})
+}
+
 func TestWhatEtcdRefusesToAReaderIsToldAndMendedLater(t *testing.T) {
 	with(t, serving, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
 		log := logtest.Record(t)
