@@ -85,6 +85,37 @@ func TestAnotherStoreIsNoticed(t *testing.T) {
 	})
 }
 
+// Where nobody but its owners writes, they do so again in the same order when all of
+// them are started anew with an etcd that keeps nothing.
+func TestAnotherStoreWithTheSameKeysInTheSameRevisionsIsNoticed(t *testing.T) {
+	for name, differ := range map[string]func(e *etcdfake.Etcd, n int){
+		"ByALease": func(e *etcdfake.Etcd, n int) {
+			e.Put(fmt.Sprintf("/a/of %d", n), "")
+			e.PutUnder("/a/same", "", int64(1+n))
+		},
+		"ByAValue": func(e *etcdfake.Etcd, n int) { e.Put("/a/same", fmt.Sprint(n)) },
+		"ByWhatIsGone": func(e *etcdfake.Etcd, n int) {
+			e.Put(fmt.Sprintf("/a/of %d", n), "")
+			e.PutUnder("/a/same", "", int64(1+n))
+			e.Delete("/a/same")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+				r := open(h, "/a/")
+				r.now()
+				differ(e, 0)
+				r.now()
+				e.Wipe()
+				differ(e, 1)
+				h.Check()
+				time.Sleep(5*time.Second + session)
+				assert.Equal(t, e.Keys("/a/"), r.now())
+			})
+		})
+	}
+}
+
 func TestTheSameStoreIsNotListedAgain(t *testing.T) {
 	for name, prepare := range map[string]func(*etcdfake.Etcd){
 		"AsItIs":               func(*etcdfake.Etcd) {},

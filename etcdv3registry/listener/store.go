@@ -107,7 +107,7 @@ func (s *store) replace(keys map[string]entry, revision int64, leave time.Durati
 	for key, now := range keys {
 		s.bytes += now.size(key)
 		if now.changed > s.last.at {
-			s.last = lastChange{keyAt: keyAt{key, now.changed}}
+			s.last = lastChange{keyAt: keyAt{key, now.changed}, entry: now}
 		}
 		if _, ok := retained[key]; ok {
 			continue
@@ -140,6 +140,10 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 		key, now := s.entryOf(e.Kv)
 		deleted := e.Type == clientv3.EventTypeDelete
 		delete(s.retained, key)
+		s.last = lastChange{keyAt{key, now.changed}, deleted, now}
+		if deleted {
+			s.last.entry = s.keys[key]
+		}
 		s.removeLocked(key)
 		switch size := now.size(key); {
 		case deleted:
@@ -152,7 +156,6 @@ func (s *store) apply(events []*clientv3.Event, exceeded func(keys int, bytes in
 		changed = append(changed, keyAt{key, now.changed})
 		// The header of a response may be ahead of what has been sent: the last event counts.
 		s.rev = max(s.rev, now.changed)
-		s.last = lastChange{keyAt{key, now.changed}, deleted}
 	}
 	s.err = nil
 	s.times.changed()
@@ -292,43 +295,4 @@ func (s *store) revision() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rev
-}
-
-// lastChange is the change of a key that is known to be the newest.
-type lastChange struct {
-	keyAt
-	deleted bool
-}
-
-// fingerprint returns what a store that is the same must have had; ok is false before
-// the first listing.
-func (s *store) fingerprint() (k fingerprint, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k = fingerprint{prefix: s.prefix, revision: s.rev, count: int64(len(s.keys) - len(s.retained)), last: s.last, begun: s.begun}
-	if s.part {
-		k.count = -1
-	}
-	return k, s.rev != 0
-}
-
-// doubt notes that etcd may be another store than the one that a listing was begun of.
-func (s *store) doubt() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.doubted = s.begun > s.shown
-}
-
-// isDoubted reports whether that was so when the listing was being made that the store shows.
-func (s *store) isDoubted() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.doubted
-}
-
-// listedSince reports whether the store shows a listing that was begun later.
-func (s *store) listedSince(k fingerprint) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.shown > k.begun
 }

@@ -140,7 +140,7 @@ func (e *Etcd) Start() {
 }
 
 // Wipe empties the store, which counts its revisions from the first one again. A
-// watch goes on waiting for the revision that it has not seen.
+// watch goes on waiting for the revision after the last that it has heard of.
 func (e *Etcd) Wipe() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -193,3 +193,21 @@ func TestTransactionsCompareAndNest(t *testing.T) {
 		assert.ErrorContains(t, err, "connection refused")
 	})
 }
+
+// A client does not know of revisions in which nothing of its own happened.
+func TestAWatchResumesInAnotherStoreAfterWhatItHasHeardOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := etcdfake.New()
+		e.Put("/a/1", "")
+		watch := e.Client(t).Watch(t.Context(), "/a/", clientv3.WithPrefix(), clientv3.WithRev(2))
+		assert.True(t, (<-watch).Created)
+		assert.Len(t, (<-watch).Events, 1)
+		e.Put("/b/1", "")
+		e.Wipe()
+		e.Put("/a/2", "")
+		synctest.Wait()
+		assert.Empty(t, watch, "of a revision that it has heard of already")
+		e.Put("/a/3", "")
+		assert.Len(t, (<-watch).Events, 1)
+	})
+}

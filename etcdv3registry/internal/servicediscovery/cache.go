@@ -19,7 +19,8 @@ func entryOf(application string) string { return "services/" + application }
 // load returns the instances that were saved last, by this process or one
 // before it, by key; ok is false if there are none, or were none.
 func (d *Discovery) load(application string) (instances map[string]*seen, ok bool) {
-	words, saved, ok := d.file().Get(entryOf(application))
+	file := d.file() // once: Destroy takes it away
+	words, saved, ok := file.Get(entryOf(application))
 	if !ok || len(words) == 0 {
 		return nil, false
 	}
@@ -34,7 +35,7 @@ func (d *Discovery) load(application string) (instances map[string]*seen, ok boo
 			instances[key] = &seen{found: f, key: key}
 		}
 	}
-	d.user.FallsBack("instances", d.file(), saved)
+	d.user.FallsBack("instances", file, saved)
 	return instances, true
 }
 

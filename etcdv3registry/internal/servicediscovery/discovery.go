@@ -9,6 +9,8 @@ package servicediscovery
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,8 +131,11 @@ func (d *Discovery) Destroy() error {
 	for _, a := range d.snapshots {
 		a.endLocked()
 	}
-	listening, followed, deaf := d.listening, d.followed, d.deaf
-	d.snapshots, d.listening, d.followed = nil, nil, nil
+	listening, followed, deaf := slices.Collect(maps.Values(d.listening)), d.followed, d.deaf
+	for _, l := range listening {
+		l.ended = true
+	}
+	d.snapshots, d.followed = nil, nil
 	d.mu.Unlock()
 
 	if deaf != nil {
@@ -139,6 +144,9 @@ func (d *Discovery) Destroy() error {
 	for _, l := range listening {
 		l.close()
 	}
+	d.mu.Lock()
+	d.listening = nil
+	d.mu.Unlock()
 	for _, a := range followed {
 		a.close()
 	}

@@ -37,14 +37,19 @@ func serving(cfg *config) {
 // serve registers instances that serve the Greeter.
 func serve(e *etcdfake.Etcd, hosts ...string) {
 	for _, host := range hosts {
-		i := at(host)
-		i.Metadata = map[string]string{constant.ExportedServicesRevisionPropertyName: "r"}
-		k, err := keyOf("/services", i)
-		if err != nil {
-			panic(err)
-		}
-		e.Put(k.Name, k.Value)
+		e.Put(key+host+":20000", valueServing(host))
 	}
+}
+
+// valueServing is the value of an instance that serves the Greeter.
+func valueServing(host string) string {
+	i := at(host)
+	i.Metadata = map[string]string{constant.ExportedServicesRevisionPropertyName: "r"}
+	k, err := keyOf("/services", i)
+	if err != nil {
+		panic(err)
+	}
+	return k.Value
 }
 
 // reader is a reader of a feed, and what it knows by it.
@@ -132,6 +137,27 @@ func TestAnInstanceThatComesBackIsAnotherToReaders(t *testing.T) {
 	})
 }
 
+// Where little else is written, one of two that are started anew with an etcd that keeps
+// nothing, at another address, has the revision of before, and so has the other one.
+func TestWhoHasMovedWhileEtcdWasEmptiedIsCalled(t *testing.T) {
+	with(t, serving, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
+		r := read(t, d)
+		r.hosts()
+		for lease, host := range []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.2"} {
+			if lease == 2 {
+				assert.Equal(t, []string{"10.0.0.1", "10.0.0.2"}, r.hosts())
+				e.Wipe()
+			}
+			e.PutUnder(key+host+":20000", valueServing(host), int64(1+lease))
+		}
+		c, err := d.user.Get()
+		require.NoError(t, err)
+		c.Watches.Check()
+		time.Sleep(session + 5*time.Second)
+		assert.Equal(t, []string{"10.0.0.2", "10.0.0.3"}, r.hosts())
+	})
+}
+
 func TestAnApplicationIsSettledWhenEtcdHasBeenReadOrIsKnownToBeAway(t *testing.T) {
 	with(t, serving, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
 		log := logtest.Record(t)
@@ -177,6 +203,26 @@ func TestAReaderWithoutEtcdHasWhatTheCacheFileHas(t *testing.T) {
 		r = read(t, last)
 		time.Sleep(last.Timeout())
 		assert.Equal(t, []string{"10.0.0.2", "10.0.0.3"}, r.hosts(), "what was saved last")
+	})
+}
+
+// It falls back on the file at the moment at which that is closed.
+func TestADiscoveryMayBeDestroyedAsItFallsBackOnTheCacheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "discovery.cache")
+	cached := func(cfg *config) { cfg.CachePath, cfg.SaveAtOnce = func(string) string { return file }, true }
+	with(t, cached, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
+		serve(e, "10.0.0.1")
+		assert.Len(t, d.GetInstances("shop"), 1)
+		require.NoError(t, d.Destroy())
+		logtest.Record(t)
+		e.Away(true)
+		for range 100 {
+			again := discovering(t, e, cached)
+			r := read(t, again)
+			time.Sleep(again.Timeout())
+			require.NoError(t, again.Destroy())
+			r.Close()
+		}
 	})
 }
 

@@ -25,6 +25,7 @@ type listening struct {
 	listener     registry.ServiceInstancesChangedListener
 	calls        delivery.Serial
 	applications map[string]*hearing // guarded by Discovery.mu
+	ended        bool                // nobody adds to them any more; likewise
 }
 
 // hearing is what a listener hears of one application.
@@ -62,7 +63,7 @@ func (d *Discovery) AddListener(l registry.ServiceInstancesChangedListener) erro
 	}
 	d.hearLocked(c)
 	known := d.listening[l]
-	if known == nil {
+	if known == nil || known.ended {
 		known = &listening{discovery: d, listener: l, applications: map[string]*hearing{}}
 		d.listening[l] = known
 	}
@@ -130,16 +131,25 @@ func applicationsOf(l registry.ServiceInstancesChangedListener) ([]string, error
 func (d *Discovery) RemoveListener(l registry.ServiceInstancesChangedListener) {
 	d.mu.Lock()
 	known := d.listening[l]
-	delete(d.listening, l)
-	d.mu.Unlock()
 	if known != nil {
-		known.close()
+		known.ended = true
+	}
+	d.mu.Unlock()
+	if known == nil {
+		return
+	}
+	known.close() // and only then is it gone: whoever else removes it has to wait, too
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.listening[l] == known {
+		delete(d.listening, l)
 	}
 }
 
+// close is for one that has ended.
 func (l *listening) close() {
 	l.calls.Close()
-	for _, h := range l.applications { // nobody adds to them any more
+	for _, h := range l.applications {
 		h.Close()
 	}
 }

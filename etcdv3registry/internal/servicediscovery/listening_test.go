@@ -5,8 +5,10 @@ package servicediscovery
 import (
 	"errors"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -198,6 +200,51 @@ func TestAListenerMayEndItselfOrAllFromInsideAnEvent(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever removes it relies on that, whatever else ends it at the same time.
+func TestRemovingAListenerThatIsBeingEndedWaitsForIt(t *testing.T) {
+	for name, end := range map[string]func(*Discovery, *follower){
+		"removed":   func(d *Discovery, f *follower) { d.RemoveListener(f) },
+		"destroyed": func(d *Discovery, _ *follower) { _ = d.Destroy() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			with(t, nil, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
+				f, goOn := newFollower("shop"), make(chan struct{})
+				var over atomic.Bool
+				f.then = func() error {
+					<-goOn
+					over.Store(true)
+					return nil
+				}
+				require.NoError(t, d.AddListener(f))
+				synctest.Wait()
+				var ending sync.WaitGroup
+				ending.Go(func() { end(d, f) })
+				for d.isListening(f) { // until the other one has begun
+					runtime.Gosched()
+				}
+				ending.Go(func() {
+					d.RemoveListener(f)
+					assert.True(t, over.Load(), "what it was told has been taken in")
+				})
+				for range 100 {
+					runtime.Gosched()
+				}
+				close(goOn)
+				ending.Wait()
+				assert.Empty(t, d.listening)
+			})
+		})
+	}
+}
+
+// isListening reports whether nobody has begun to end a listener.
+func (d *Discovery) isListening(f *follower) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := d.listening[f]
+	return known != nil && !known.ended
 }
 
 func TestAListenerKeepsTheLastInstancesWhereThatIsWanted(t *testing.T) {
