@@ -6,6 +6,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"sync"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/common"
@@ -68,6 +69,9 @@ type Subscription struct {
 	cached map[string]bool // keys out of the cache that etcd has not confirmed yet
 	held   []touched       // that the listener was not told of, by View.KeepLast
 	others []string        // some keys that were read last, and that the subscription is not about
+
+	mu    sync.Mutex // guards again
+	again []string   // IDs of which the listener is to be told again
 }
 
 // Subscribe opens prefixes for a listener, as OpenKeys does. Nothing is delivered
@@ -75,7 +79,7 @@ type Subscription struct {
 func (h *Hub) Subscribe(prefixes []string, view View, l registry.NotifyListener) *Subscription {
 	s := &Subscription{feed: h.OpenKeys(prefixes...), view: view, listener: l, things: map[digest]thing{}}
 	s.worker = delivery.NewWorker(s.feed, delivery.Reader{
-		Name: s.feed.name(), Update: s.update, Again: func() { s.tellAll(s.list(), nil) }, Cached: s.loadCached,
+		Name: s.feed.name(), Update: s.update, Again: func() { s.tellAll(s.list(), nil) }, Some: s.tellSome, Cached: s.loadCached,
 	})
 	return s
 }
@@ -104,6 +108,33 @@ func (s *Subscription) Start(patience time.Duration) { s.worker.Start(patience) 
 // Again has the listener told the complete list that it knows once more, in the
 // background, after Start and a first delivery.
 func (s *Subscription) Again() { s.worker.Again() }
+
+// TellAgain has the listener told once more of those of some IDs of the View that it
+// knows, each as an addition, in the background: it may not have taken them in.
+func (s *Subscription) TellAgain(ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.again = append(s.again, ids...)
+	s.worker.Some()
+}
+
+func (s *Subscription) tellSome() {
+	s.mu.Lock()
+	ids := s.again
+	s.again = nil
+	s.mu.Unlock()
+	var known []Change
+	for _, id := range ids {
+		if key := s.things[digestOf(id)].told(); key != "" {
+			known = append(known, Change{Key: key})
+		}
+	}
+	for _, m := range s.view.readAll(known) {
+		if m.url != nil {
+			s.notify(delivery.Event(remoting.EventTypeAdd, m.id, m.url))
+		}
+	}
+}
 
 // Close ends the subscription: once it has returned the listener is not told
 // anything any more. It waits for a call of the listener that is under way,

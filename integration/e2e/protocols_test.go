@@ -3,10 +3,12 @@
 package e2e_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/integration/etcdtest"
+	"github.com/dubbo-go-contrib/registry-etcdv3/integration/testkit"
 )
 
 // plain is greet with the dubbo protocol.
@@ -84,4 +86,27 @@ func TestADubboServiceIsServedAfterAnOverrideOfTheConfigCenter(t *testing.T) {
 		calling.reset() // while it is exported again dubbo-go refuses calls
 		awaitCalls(t, calling, plain, old)
 	}
+}
+
+// A client of dubbo connects when it is told of a provider. The framework leaves out whom
+// it cannot connect to at that moment, and does not try again by itself.
+func TestADubboProviderThatCouldNotBeReachedIsCalledWhenItCan(t *testing.T) {
+	t.Parallel()
+	its, etcd := etcdtest.Start(t), etcdtest.Start(t)
+	s := provider(t, its, "behind", long, plain)
+	s.Address, s.Also = "", []endpoint{{Protocol: hessian, Address: s.Address}}
+	behind := start(t, s)
+	registered := awaitKeys(t, its, providersOf(plain), 1)[0]
+	proxy := etcdtest.NewProxy(t, registered.url.Host)
+	proxy.Cut()
+	testkit.Put(t, etcd.Client(), strings.ReplaceAll(registered.name, url.QueryEscape(registered.url.Host), url.QueryEscape(proxy.Addr())), "")
+	c := start(t, consumer(etcd, long, plain))
+	awaitKeys(t, etcd, consumersOf(plain), 1)
+	proxy.Restore()
+	awaitCalls(t, c, plain, behind)
+
+	proxy.Cut() // it is not told that he is gone: the client connects again by itself
+	proxy.Restore()
+	c.reset()
+	awaitCalls(t, c, plain, behind)
 }

@@ -27,6 +27,7 @@ const (
 	update Due = 1 << iota
 	cached
 	again
+	some
 )
 
 // Reader is what a Worker has done. Its functions are called one at a time, in
@@ -39,6 +40,8 @@ type Reader struct {
 	Update func()
 	// Again tells everything once more. Nil: it cannot be.
 	Again func()
+	// Some tells once more what somebody has asked for. Nil: nobody does.
+	Some func()
 	// Cached tells what a cache has, if it has something, while there is nothing
 	// else. Nil: there is none.
 	Cached func() bool
@@ -105,6 +108,12 @@ func (w *Worker) run(what Due) {
 				w.reader.Again()
 			}
 		})
+	case some:
+		w.do("some of it", func() {
+			if w.delivered.Load() && w.reader.Some != nil {
+				w.reader.Some()
+			}
+		})
 	}
 }
 
@@ -133,6 +142,9 @@ func (w *Worker) Cached() (something bool) {
 // Again has everything told once more, in the background, if something was told
 // already.
 func (w *Worker) Again() { w.runner.Add(again) }
+
+// Some has what somebody has asked for told once more, in the background.
+func (w *Worker) Some() { w.runner.Add(some) }
 
 func (w *Worker) do(what string, f func()) {
 	w.serial.Do(w.reader.Name, what, func() {

@@ -72,7 +72,7 @@ func FuzzOverride(f *testing.F) {
 		require.NoError(t, sane.Overrides(provider.url.Clone()), "what a provider exports")
 
 		called := &configuring{urltest.Provider("timeout", "3000")}
-		reference := NewReference(urltest.Consumer(constant.ApplicationKey, "shop"), called)
+		reference, _ := NewReference(urltest.Consumer(constant.ApplicationKey, "shop"), called, false)
 		reference.NotifyAll(append(events, added(urltest.Provider())), func() {})
 		reference.Notify(added(urltest.Provider("disabled", "true")))
 		require.NoError(t, sane.Overrides(called.url.Clone()), "what a consumer calls")

@@ -45,16 +45,21 @@ type reference struct {
 	side                    side
 	rules                   []rule // that are for this consumer
 	told                    bool   // of a rule
+	attendance              *Attendance
 }
 
 // NewReference returns who is to be told in place of a reference, which is
-// subscribed to a URL.
-func NewReference(u *common.URL, l registry.NotifyListener) registry.NotifyListener {
-	return &reference{NotifyListener: l, url: u, side: side{
+// subscribed to a URL; and, if it is being made, who attends to it, if that can be done.
+func NewReference(u *common.URL, l registry.NotifyListener, made bool) (registry.NotifyListener, *Attendance) {
+	r := &reference{NotifyListener: l, url: u, side: side{
 		name:        constant.Consumer,
 		host:        cmp.Or(os.Getenv(constant.DubboIpToRegistryKey), common.GetLocalIp()), // with which the framework registers it
 		application: u.GetParam(constant.ApplicationKey, u.Username),
 	}}
+	if made {
+		r.attendance = attend(u, l)
+	}
+	return r, r.attendance
 }
 
 // Notify tells the directory about a provider.
@@ -64,6 +69,11 @@ func (r *reference) Notify(e *registry.ServiceEvent) {
 		return
 	case e.Action != remoting.EventTypeDel && r.isDisabled(e.Service):
 		e.Action = remoting.EventTypeDel
+	}
+	if e.Action == remoting.EventTypeDel {
+		r.attendance.forgets(e)
+	} else {
+		r.attendance.tells(e)
 	}
 	r.NotifyListener.Notify(ofConsumer(e))
 }
@@ -101,6 +111,7 @@ func (r *reference) NotifyAll(events []*registry.ServiceEvent, done func()) {
 			all = append(all, ofConsumer(e))
 		}
 	}
+	r.attendance.tellsAll(all)
 	if len(all) == 0 {
 		r.NotifyListener.NotifyAll(nil, func() {})
 	}

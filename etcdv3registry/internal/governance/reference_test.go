@@ -86,7 +86,8 @@ type referring struct {
 func newReferring(t *testing.T) *referring {
 	consumer := urltest.Consumer("application", "shop", "group", "*", "version", "*")
 	s := &shelf{providers: map[string]*common.URL{}}
-	return &referring{t, consumer, s, NewReference(consumer, s)}
+	r, _ := NewReference(consumer, s, false)
+	return &referring{t, consumer, s, r}
 }
 
 // list tells all there is; it begins with the hosts of providers.

@@ -8,12 +8,11 @@ import (
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/registry"
-	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/invokers"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/measure"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/servicediscovery"
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 // open has a feed of each application, and reports whether what they have said
@@ -33,7 +32,7 @@ func (s *subscription) open() (heard bool) {
 		s.feeds[name] = feed
 	}
 	heard = true
-	has := s.taken.endpoints()
+	has := s.taken.Endpoints()
 	for name, feed := range s.feeds {
 		heard = feed.Settled() && heard // before what it has is taken
 		s.known.take(name, feed, has)
@@ -88,48 +87,31 @@ func (s *subscription) call(what string, f func()) (ok bool) {
 	return s.ctx.Err() != nil || delivery.Call(s.url.ServiceKey(), what, f)
 }
 
-// check looks whether the directory has everybody of whom it was told. Who it
-// cannot connect to, or has been told by that he is about to stop, it leaves out
-// without a word, and never tries again by itself.
+// check looks whether the directory has everybody of whom it was told.
 func (s *subscription) check() {
 	select {
-	case <-s.taken.changed: // this is the look
+	case <-s.changed: // this is the look
 	default:
 	}
-	lacks := len(s.known.missing(s.taken.endpoints()))
-	if lacks == 0 && s.looks >= worthALine {
-		logger.Infof("[etcdv3] all %d provider(s) of %s can be called", s.known.size(), s.url.ServiceKey())
+	lacks := len(s.known.missing(s.taken.Endpoints()))
+	if s.absent.Look(lacks, s.known.size()) {
+		s.retry = nil
 	}
-	if lacks == 0 {
-		s.lacks, s.looks, s.schedule, s.retry = 0, 0, nil, nil
-		return
-	}
-	if lacks > s.lacks { // somebody else than before
-		s.schedule, s.retry = retry.Backoff(200*time.Millisecond, 10*time.Second).BackOff(), nil
-	}
-	s.lacks = lacks
-	if s.retry == nil && !s.probing {
-		s.retry = time.After(s.schedule.NextBackOff())
+	if lacks > 0 && s.retry == nil && !s.probing {
+		s.retry = time.After(s.absent.Next())
 	}
 }
 
-// worthALine is after how many looks in a row, the first of them in one or two
-// seconds, the log is told: most of those who are about to stop are gone by then.
-const worthALine = 5
-
 // probe begins to try whom the directory lacks, and can be reached.
 func (s *subscription) probe() {
-	has := s.taken.endpoints()
+	has := s.taken.Endpoints()
 	s.known.renew(has)
 	missing := s.known.missing(has)
-	if s.looks++; s.looks == worthALine {
-		logger.Warnf("[etcdv3] %d of %d provider(s) of %s cannot be called: there is no connection to them, or they are about to stop; tried again in the background",
-			len(missing), s.known.size(), s.url.ServiceKey())
-	}
+	s.absent.Try(len(missing), s.known.size())
 	s.probing = true
 	s.trying.Go(func() {
 		select {
-		case s.probed <- reachable(s.ctx, missing):
+		case s.probed <- invokers.Reachable(s.ctx, missing):
 		case <-s.ctx.Done():
 		}
 	})

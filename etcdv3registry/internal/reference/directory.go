@@ -27,6 +27,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/registry"
 	frameworks "dubbo.apache.org/dubbo-go/v3/registry/directory"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/invokers"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/servicediscovery"
 )
 
@@ -51,7 +52,7 @@ func NewDirectory(u *common.URL, r registry.Registry) (directory.Directory, erro
 	if !ours || !known {
 		return plain, nil
 	}
-	taken := &chain{Chain: inner.RouterChain()}
+	taken := &invokers.Chain{Chain: inner.RouterChain()}
 	inner.SetRouterChain(taken)
 	return &Directory{
 		ServiceDiscoveryRegistryDirectory: inner,

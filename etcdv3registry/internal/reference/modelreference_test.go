@@ -17,6 +17,8 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/invokers"
 )
 
 // referring is a reference of a history: the framework's own directory, and the
@@ -26,7 +28,7 @@ type referring struct {
 	service      service
 	fixed        []string // the applications that it names itself
 	directory    *frameworks.RegistryDirectory
-	chain        *chain
+	chain        *invokers.Chain
 	subscription *subscription
 	had          map[string]bool // applications that it goes on calling if their name gets lost
 
@@ -57,7 +59,7 @@ func (m *market) refer(s service, fixed ...string) *referring {
 	from.SubURL = u
 	plain, err := frameworks.NewRegistryDirectory(from, registered{})
 	require.NoError(m.t, err)
-	r := &referring{market: m, service: s, fixed: fixed, directory: plain.(*frameworks.RegistryDirectory), chain: &chain{Chain: noRouters{}}, had: map[string]bool{}}
+	r := &referring{market: m, service: s, fixed: fixed, directory: plain.(*frameworks.RegistryDirectory), chain: &invokers.Chain{Chain: noRouters{}}, had: map[string]bool{}}
 	r.directory.SetRouterChain(r.chain)
 	r.subscription = newSubscription(m, from, u, r, r.chain)
 	r.subscription.names.reports = m.reportsOf
@@ -124,9 +126,7 @@ func (r *referring) NotifyAll(events []*registry.ServiceEvent, done func()) {
 
 // invokers returns who can be called.
 func (r *referring) invokers() []base.Invoker {
-	r.chain.mu.Lock()
-	defer r.chain.mu.Unlock()
-	return slices.Clone(r.chain.invokers)
+	return slices.Clone(r.chain.Invokers())
 }
 
 // retire has the directory end who it calls at a port by itself, as dubbo-go does

@@ -11,6 +11,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/remoting"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/invokers"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/servicediscovery"
 )
 
@@ -49,7 +50,7 @@ func newProviders(matchKey string) providers {
 // its start alone (it is in another store, or known to etcd where it was out of
 // the cache file) goes on as it was as long as the directory has it: a new one
 // would mean other connections.
-func (p *providers) take(application string, feed feed, has map[endpoint]bool) {
+func (p *providers) take(application string, feed feed, has map[invokers.Endpoint]bool) {
 	for _, c := range feed.Take() {
 		i := instance{application, c.Key}
 		before := p.remove(i)
@@ -93,7 +94,7 @@ func (p *providers) remove(i instance) *server {
 
 // renew has instances that the directory lacks begin when they did by etcd: the
 // directory may have ended the one that it knew.
-func (p *providers) renew(has map[endpoint]bool) {
+func (p *providers) renew(has map[invokers.Endpoint]bool) {
 	for i, s := range p.instances {
 		if s.since != s.Created() && p.lacks(s.ids, has) {
 			p.remove(i)
@@ -171,18 +172,18 @@ func (p *providers) these(ids []string) []*registry.ServiceEvent {
 
 // lacks reports whether the directory has been told of one of some IDs, and does not
 // have it.
-func (p *providers) lacks(ids []string, has map[endpoint]bool) bool {
+func (p *providers) lacks(ids []string, has map[invokers.Endpoint]bool) bool {
 	return slices.ContainsFunc(ids, func(id string) bool {
 		u := p.delivered[id]
-		return u != nil && !has[endpointOf(u)]
+		return u != nil && !has[invokers.EndpointOf(u)]
 	})
 }
 
 // missing returns the IDs of those that the directory lacks.
-func (p *providers) missing(has map[endpoint]bool) map[string]endpoint {
-	missing := map[string]endpoint{}
+func (p *providers) missing(has map[invokers.Endpoint]bool) map[string]invokers.Endpoint {
+	missing := map[string]invokers.Endpoint{}
 	for id, u := range p.delivered {
-		if e := endpointOf(u); !has[e] {
+		if e := invokers.EndpointOf(u); !has[e] {
 			missing[id] = e
 		}
 	}

@@ -26,7 +26,7 @@ func TestAReferenceToWhatHasEndedSaysSo(t *testing.T) {
 	s.source = closed{w}
 	require.ErrorIs(t, s.start(), extension.ErrClosed)
 	s.close()
-	assert.Empty(t, d.chain.endpoints())
+	assert.Empty(t, d.chain.Endpoints())
 }
 
 // leaving is a directory that is destroyed from inside the first call, in which

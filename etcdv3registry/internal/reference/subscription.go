@@ -16,10 +16,10 @@ import (
 	metricsMetadata "dubbo.apache.org/dubbo-go/v3/metrics/metadata"
 	metricsRegistry "dubbo.apache.org/dubbo-go/v3/metrics/registry"
 	"dubbo.apache.org/dubbo-go/v3/registry"
-	"github.com/cenkalti/backoff/v4"
 	"github.com/dubbogo/gost/log/logger"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/invokers"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/sane"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/servicediscovery"
 )
@@ -40,13 +40,14 @@ type subscription struct {
 	url      *common.URL // of the consumer
 	matchKey string      // what it looks for in metadata
 	listener registry.NotifyListener
-	taken    *chain
+	taken    *invokers.Chain
 
-	ctx    context.Context // ends with close
-	cancel context.CancelFunc
-	trying sync.WaitGroup // who can be reached
-	wake   chan struct{}  // something has changed
-	again  chan struct{}  // all is to be told again
+	ctx     context.Context // ends with close
+	cancel  context.CancelFunc
+	trying  sync.WaitGroup // who can be reached
+	wake    chan struct{}  // something has changed
+	again   chan struct{}  // all is to be told again
+	changed chan struct{}  // the directory has other invokers
 
 	heard   chan struct{} // closed when all is known that can be for now
 	served  chan struct{} // closed when the directory has been told of a provider
@@ -61,27 +62,26 @@ type subscription struct {
 	// What follows belongs to run.
 	feeds     map[string]feed // by application
 	known     providers
-	delivered bool             // a list
-	probing   bool             // it is being tried who can be reached
-	probed    chan []string    // receives their IDs
-	lacks     int              // how many the directory lacked at the last look
-	looks     int              // in a row, at which it lacked somebody
-	schedule  backoff.BackOff  // of those looks
-	retry     <-chan time.Time // when the next one is due
+	delivered bool          // a list
+	probing   bool          // it is being tried who can be reached
+	probed    chan []string // receives their IDs
+	absent    invokers.Absent
+	retry     <-chan time.Time // when those who are absent are tried
 }
 
-func newSubscription(from source, registry, u *common.URL, l registry.NotifyListener, taken *chain) *subscription {
+func newSubscription(from source, registry, u *common.URL, l registry.NotifyListener, taken *invokers.Chain) *subscription {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &subscription{
 		source: from, registry: registry, url: u, listener: l, taken: taken,
 		matchKey: common.MatchKey(u.ServiceKey(), protocolOf(u)),
 		ctx:      ctx, cancel: cancel,
-		wake: make(chan struct{}, 1), again: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), again: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		heard: make(chan struct{}), served: make(chan struct{}), settled: make(chan struct{}),
 		feeds: map[string]feed{}, probed: make(chan []string),
 		known: newProviders(common.MatchKey(u.ServiceKey(), protocolOf(u))),
 	}
-	taken.changed = make(chan struct{}, 1)
+	s.absent.Service = u.ServiceKey()
+	taken.Changed = func() { delivery.Signal(s.changed) }
 	s.names = &names{service: u.Service(), reports: metadata.GetMetadataReports, changed: func() { delivery.Signal(s.wake) }}
 	return s
 }
@@ -180,7 +180,7 @@ func (s *subscription) run() {
 		select {
 		case <-s.ctx.Done():
 			return
-		case <-s.taken.changed:
+		case <-s.changed:
 			s.check()
 			continue
 		case <-s.retry:

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/delivery"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/invokers"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/servicediscovery"
 )
 
@@ -209,7 +210,7 @@ func (r worldReport) RemoveServiceAppMappingListener(string, string) error {
 
 // fakeDirectory is told as the framework's is, and keeps what it has in a chain.
 type fakeDirectory struct {
-	chain *chain
+	chain *invokers.Chain
 
 	mu      sync.Mutex // guards what follows
 	calls   []string
@@ -225,7 +226,7 @@ type noRouters struct{ router.Chain }
 func (noRouters) SetInvokers([]base.Invoker) {}
 
 func newDirectory() *fakeDirectory {
-	return &fakeDirectory{chain: &chain{Chain: noRouters{}}, has: map[string]*common.URL{}, refuses: map[string]bool{}, buried: map[string]bool{}, panics: map[string]bool{}}
+	return &fakeDirectory{chain: &invokers.Chain{Chain: noRouters{}}, has: map[string]*common.URL{}, refuses: map[string]bool{}, buried: map[string]bool{}, panics: map[string]bool{}}
 }
 
 func (d *fakeDirectory) Notify(e *registry.ServiceEvent) {

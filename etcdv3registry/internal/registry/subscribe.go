@@ -35,14 +35,16 @@ type subscriptionID struct {
 // subscribed is a subscription and what it has in the cache file, if anything.
 type subscribed struct {
 	*listener.Subscription
-	cluster  *cluster.Cluster
-	cached   *cachedList
-	governed bool                 // the listener is a provider or a reference of the framework
-	consumer desired.Registration // of a reference of the framework; without a slot: of another listener
+	cluster    *cluster.Cluster
+	cached     *cachedList
+	governed   bool                   // the listener is a provider or a reference of the framework
+	attendance *governance.Attendance // to a reference; nil: nobody attends
+	consumer   desired.Registration   // of a reference of the framework; without a slot: of another listener
 }
 
 func (s subscribed) close() {
 	s.Close()
+	s.attendance.Close()
 	s.cached.end()
 }
 
@@ -60,7 +62,7 @@ func (r *Registry) LoadSubscribeInstances(u *common.URL, l framework.NotifyListe
 	if u == nil {
 		return errNoURL
 	}
-	s, isNew, err := r.subscription(u, l)
+	s, isNew, err := r.subscription(u, l, true)
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: load %s: %w", u.ServiceKey(), err)
 	}
@@ -104,7 +106,7 @@ func (r *Registry) Subscribe(u *common.URL, l framework.NotifyListener) error {
 	if u == nil {
 		return errNoURL
 	}
-	s, _, err := r.subscription(u, l)
+	s, _, err := r.subscription(u, l, false)
 	metrics.Publish(metricsRegistry.NewSubscribeEvent(err == nil))
 	if err != nil {
 		return fmt.Errorf("etcdv3 registry: subscribe to %s: %w", u.ServiceKey(), err)
@@ -171,8 +173,9 @@ func (r *Registry) leaveLocked(n desired.Registration) bool {
 }
 
 // subscription returns the one subscription of this listener to this URL, and
-// whether it had to be made.
-func (r *Registry) subscription(u *common.URL, l framework.NotifyListener) (s subscribed, isNew bool, err error) {
+// whether it had to be made. loads says that the framework loads what there is: then it
+// is making the listener.
+func (r *Registry) subscription(u *common.URL, l framework.NotifyListener, loads bool) (s subscribed, isNew bool, err error) {
 	q := queryOf(u, l)
 	id, err := idOf(q, l)
 	if err != nil {
@@ -204,8 +207,9 @@ func (r *Registry) subscription(u *common.URL, l framework.NotifyListener) (s su
 	if governance.IsReference(l) && q.service != constant.AnyValue {
 		view.Unmatched = (&unmatched{query: q, root: r.user.Root}).look
 	}
-	told := r.adaptLocked(u, l, &view)
-	s = subscribed{c.Watches.Subscribe(q.prefixes(r.user.Root), view, told), c, cached, view.Whole != nil, r.consumerOf(u, l)}
+	told, attendance := r.adaptLocked(u, l, &view, loads)
+	s = subscribed{c.Watches.Subscribe(q.prefixes(r.user.Root), view, told), c, cached, view.Whole != nil, attendance, r.consumerOf(u, l)}
+	attendance.Start(s.TellAgain)
 	if s.consumer.Slot != "" {
 		r.consumers[s.consumer.Slot]++
 	}
@@ -215,22 +219,22 @@ func (r *Registry) subscription(u *common.URL, l framework.NotifyListener) (s su
 
 // adaptLocked returns who is told in place of a listener of the framework, or
 // dubbo-admin's, that expects more or understands less than what a View says.
-func (r *Registry) adaptLocked(u *common.URL, l framework.NotifyListener, view *listener.View) framework.NotifyListener {
+func (r *Registry) adaptLocked(u *common.URL, l framework.NotifyListener, view *listener.View, loads bool) (framework.NotifyListener, *governance.Attendance) {
 	switch {
 	case governance.IsReference(l):
 		view.Whole = governance.IsConfigurator
-		return governance.NewReference(u, l)
+		return governance.NewReference(u, l, loads)
 	case governance.IsExport(u, l):
 		view.Whole = governance.IsConfigurator
 		key := governance.ExportKey(u)
 		if r.origins[key] == nil {
 			r.origins[key] = &governance.Origin{}
 		}
-		return governance.NewExport(u, l, r.origins[key])
+		return governance.NewExport(u, l, r.origins[key]), nil
 	case governance.IsAdmin(u, l):
-		return governance.NewAdmin(r.user.Root, u, l, view.Read)
+		return governance.NewAdmin(r.user.Root, u, l, view.Read), nil
 	default:
-		return l
+		return l, nil
 	}
 }
 
