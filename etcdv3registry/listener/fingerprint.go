@@ -43,6 +43,16 @@ func (s *store) fingerprint() (k fingerprint, ok bool) {
 	return k, s.rev != 0
 }
 
+// isContinuedBy reports whether a listing is of a store that has gone through all that
+// is known: it has the last change. One that was restored from a backup has not, if the
+// backup is older than that; where the last change was a deletion it cannot be told.
+func (s *store) isContinuedBy(keys map[string]entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, there := keys[s.last.key]
+	return there && !s.last.deleted && now.changed == s.last.at && now.lease == s.last.entry.lease
+}
+
 // doubt notes that etcd may be another store than the one that a listing was begun of.
 func (s *store) doubt() {
 	s.mu.Lock()

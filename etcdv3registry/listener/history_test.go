@@ -4,6 +4,7 @@ package listener
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,5 +224,42 @@ func TestOfAThingWithAKeyInEachOfTwoStoresTheOneOfTheNewStoreIsTold(t *testing.T
 			assert.Equal(t, "1", l.hosts())
 			assert.Equal(t, "5", l.known["10.0.0.1:20000"])
 		})
+	}
+}
+
+// So is a backup to be restored: with a revision that nobody has seen yet, before which
+// nothing is known. What has been put since the backup is there soon again.
+func TestWhatABackupLacksIsLeftForASessionIfItsHistoryIsCompacted(t *testing.T) {
+	for name, last := range map[string]func(*etcdfake.Etcd){
+		"the last change was a put":      func(e *etcdfake.Etcd) { e.Put("/a/since", "") },
+		"the last change was a deletion": func(e *etcdfake.Etcd) { e.Put("/a/since", ""); e.Put("/a/gone", ""); e.Delete("/a/gone") },
+		"it was put under another lease": func(e *etcdfake.Etcd) { e.Put("/a/since", ""); e.PutUnder("/a/backup", "", 7) },
+	} {
+		for _, checked := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", checked: ", checked), func(t *testing.T) {
+				withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+					e.Put("/a/backup", "")
+					r := open(h, "/a/")
+					r.now()
+					last(e)
+					before := maps.Clone(r.now())
+					e.Away(true)
+					e.Wipe()
+					e.Put("/a/backup", "")
+					for range 20 {
+						e.Put("/other", "")
+					}
+					e.Compact()
+					e.Away(false)
+					if checked {
+						h.Check()
+					}
+					time.Sleep(h.session() / 2)
+					assert.Equal(t, before, r.now())
+					time.Sleep(h.session())
+					assert.Equal(t, e.Keys("/a/"), r.now())
+				})
+			})
+		}
 	}
 }

@@ -25,7 +25,9 @@ import (
 func (m *mirror) list(client *clientv3.Client) error {
 	select {
 	case r := <-m.relists: // of what this listing is for
-		m.otherStore = m.otherStore || r.otherStore && !m.listedSince(r.fingerprint)
+		if !m.listedSince(r.fingerprint) {
+			m.note(r)
+		}
 	default:
 	}
 	m.beginListing()
@@ -43,12 +45,12 @@ func (m *mirror) list(client *clientv3.Client) error {
 	}
 	m.pageSize = min(2*m.pageSize, m.hub.cfg.PageSize)
 	var leave time.Duration
-	if m.otherStore {
+	if m.otherStore || m.compacted && !m.isContinuedBy(l.keys) {
 		leave = m.hub.session()
 	}
 	m.replace(l.keys, revision, leave)
 	m.patient = m.untilDropped()
-	m.stale, m.otherStore = false, false
+	m.stale, m.otherStore, m.compacted = false, false, false
 	if m.isDoubted() {
 		m.hub.checkListing(m)
 	}

@@ -51,6 +51,7 @@ type mirror struct {
 	// What follows belongs to run.
 	stale      bool             // it has to be listed, for the first time or again
 	otherStore bool             // the next listing is of another store
+	compacted  bool             // the next listing may be: what happened since is not known
 	pageSize   int64            // of a listing
 	together   *snapshot        // that the first listing is of; nil: it was tried
 	patient    <-chan time.Time // when something of what another store had is dropped
@@ -127,7 +128,7 @@ func (m *mirror) failed(err error) (wait time.Duration) {
 		return 0
 	case retry.Compacted(err):
 		logger.Infof("[etcdv3] etcd has compacted its history since the last event under %s, listing it again", m.prefix)
-		m.stale = true
+		m.stale, m.compacted = true, true
 		m.hub.counts.relisted(reasonCompacted)
 		if m.schedule == nil { // at once
 			m.schedule = m.hub.cfg.Backoff.BackOff()
@@ -238,7 +239,7 @@ func (m *mirror) hear() error {
 			if m.listedSince(r.fingerprint) {
 				continue
 			}
-			m.otherStore = m.otherStore || r.otherStore
+			m.note(r)
 			m.stale = true
 			m.hub.counts.relisted(r.reason())
 			return errRelist
@@ -325,7 +326,13 @@ func (m *mirror) create(ctx context.Context, client *clientv3.Client, on *stream
 // what is known.
 type relist struct {
 	fingerprint
-	otherStore bool // it is another store: what it lacks is left for a while
+	otherStore bool // it is another store: what it lacks is left for a while; else etcd has compacted
+}
+
+// note notes what the next listing is for.
+func (m *mirror) note(r relist) {
+	m.otherStore = m.otherStore || r.otherStore
+	m.compacted = m.compacted || !r.otherStore
 }
 
 func (m *mirror) requestRelist(r relist) {

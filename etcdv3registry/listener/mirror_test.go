@@ -222,6 +222,7 @@ func TestWhoWaitsForEtcdIsThereAsSoonAsItIs(t *testing.T) {
 func TestHistoryThatIsCompactedIsListedAgain(t *testing.T) {
 	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
 		e.Put("/a/1", "")
+		e.Put("/a/last", "")
 		r := open(h, "/a/")
 		r.now()
 		e.Set(func(e *etcdfake.Etcd) { e.Fail = func(string, []string) error { return etcdfake.ErrAway } })

@@ -4,8 +4,10 @@ package etcdtest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -199,6 +201,31 @@ func (s *Server) Restore() {
 	if err := copyDir(s.dataDir(), s.backupDir()); err != nil {
 		s.t.Fatalf("restore etcd: %v", err)
 	}
+	s.Start()
+}
+
+// Snapshot writes one, as an operator's backup does, and returns its path.
+func (s *Server) Snapshot() (path string) {
+	s.t.Helper()
+	path = filepath.Join(s.t.TempDir(), "snapshot.db")
+	s.Shell("etcdctl snapshot save '" + path + "'")
+	return path
+}
+
+// RestoreSnapshot starts the server anew with what is in a snapshot, restored by etcdutl
+// with some flags: the keys have their revisions of then.
+func (s *Server) RestoreSnapshot(path string, flags ...string) {
+	s.t.Helper()
+	if s.member {
+		s.t.Fatal("etcdtest: RestoreSnapshot is for a server of one member")
+	}
+	if s.running() {
+		s.Kill()
+	}
+	if err := os.RemoveAll(s.dataDir()); err != nil {
+		s.t.Fatalf("restore a snapshot: %v", err)
+	}
+	s.Shell(fmt.Sprintf("etcdutl snapshot restore '%s' --data-dir '%s' %s", path, s.dataDir(), strings.Join(flags, " ")))
 	s.Start()
 }
 

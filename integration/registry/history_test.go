@@ -101,6 +101,25 @@ func TestAConsumerFollowsABackupThatIsOlderThanTheLastDeletion(t *testing.T) {
 	l.RequireAddresses(t, testkit.Address(1), testkit.Address(2), testkit.Address(3), testkit.Address(4))
 }
 
+// As docs/outages.md says it is to be done: of what has happened since the backup the
+// restored etcd knows nothing, and it says so.
+func TestAConsumerKeepsWhatABackupLacksThatIsRestoredWithAnotherRevision(t *testing.T) {
+	t.Parallel()
+	etcd := etcdtest.Start(t)
+	putProvider(t, etcd.Client(), 1)
+	backup := etcd.Snapshot()
+	putProvider(t, etcd.Client(), 2)
+	r := testkit.NewRegistry(t, etcd.Endpoint(), "file-cache", "false")
+	l := &testkit.Listener{}
+	testkit.Subscribe(t, r, testkit.Consumer("org.a.Greeter"), l)
+	l.RequireAddresses(t, testkit.Address(1), testkit.Address(2))
+
+	etcd.RestoreSnapshot(backup, "--bump-revision 1000000000", "--mark-compacted")
+	require.Len(t, testkit.Keys(t, etcd.Client(), "/dubbo/org.a.Greeter/providers/"), 1)
+	putProvider(t, etcd.Client(), 3)
+	l.RequireAddresses(t, testkit.Address(1), testkit.Address(2), testkit.Address(3))
+}
+
 // The owners of what an emptied etcd lacks may only not have noticed yet.
 func TestAConsumerKeepsItsProvidersForASessionWhenEtcdWasEmptied(t *testing.T) {
 	t.Parallel()
