@@ -156,7 +156,7 @@ axe: etcd ## axe-core looks at the console; needs Chromium and npm, which fetche
 fuzz: ## each fuzz target for FUZZTIME
 	@{ grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . || true; } | sed 's/func //' | { failed=; while IFS=: read -r file target; do \
 		echo "==> $$target"; \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)" </dev/null || failed+=" $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "./$$(dirname $$file)" </dev/null || failed+=" $$target"; \
 	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi; }
 
 .PHONY: help
