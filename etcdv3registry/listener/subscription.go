@@ -70,8 +70,8 @@ type Subscription struct {
 	held   []touched       // that the listener was not told of, by View.KeepLast
 	others []string        // some keys that were read last, and that the subscription is not about
 
-	mu    sync.Mutex // guards again
-	again []string   // IDs of which the listener is to be told again
+	mu    sync.Mutex          // guards again
+	again map[string]struct{} // IDs of which the listener is to be told again
 }
 
 // Subscribe opens prefixes for a listener, as OpenKeys does. Nothing is delivered
@@ -109,31 +109,50 @@ func (s *Subscription) Start(patience time.Duration) { s.worker.Start(patience) 
 // background, after Start and a first delivery.
 func (s *Subscription) Again() { s.worker.Again() }
 
-// TellAgain has the listener told once more of those of some IDs of the View that it
-// knows, each as an addition, in the background: it may not have taken them in.
+// TellAgain has the listener told once more of some IDs of the View, each as an addition,
+// in the background, after Start and a first delivery: it may not have taken them in.
+// Those of which it does not know are left out.
 func (s *Subscription) TellAgain(ids []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.again = append(s.again, ids...)
+	if s.worker.Closed() {
+		return
+	}
+	if s.again == nil {
+		s.again = make(map[string]struct{}, len(ids))
+	}
+	for _, id := range ids {
+		s.again[id] = struct{}{}
+	}
 	s.worker.Some()
 }
 
+// tellSome tells the listener again of one ID, which may take it seconds: what has changed
+// is not to wait for all of them.
 func (s *Subscription) tellSome() {
-	s.mu.Lock()
-	ids := s.again
-	s.again = nil
-	s.mu.Unlock()
-	var known []Change
-	for _, id := range ids {
-		if key := s.things[digestOf(id)].told(); key != "" {
-			known = append(known, Change{Key: key})
-		}
+	id, more := s.nextAgain()
+	if more {
+		defer s.worker.Some()
 	}
-	for _, m := range s.view.readAll(known) {
+	key := s.things[digestOf(id)].told()
+	if key == "" {
+		return
+	}
+	for _, m := range s.view.readAll([]Change{{Key: key}}) {
 		if m.url != nil {
 			s.notify(delivery.Event(remoting.EventTypeAdd, m.id, m.url))
 		}
 	}
+}
+
+func (s *Subscription) nextAgain() (id string, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id = range s.again {
+		delete(s.again, id)
+		break
+	}
+	return id, len(s.again) > 0
 }
 
 // Close ends the subscription: once it has returned the listener is not told

@@ -93,11 +93,15 @@ func TestMissingMetadataIsAnError(t *testing.T) {
 	t.Parallel()
 	etcd := etcdtest.Start(t)
 	r := newReport(t, etcd.Endpoint(), "timeout", "500")
-	_, err := r.GetAppMetadata("shop", "never")
-	assert.ErrorContains(t, err, "not been published")
+	ask := func(revision string) func() error {
+		return func() error {
+			_, err := r.GetAppMetadata("shop", revision)
+			return err
+		}
+	}
+	testkit.AwaitError(t, "not been published", ask("never"))
 	testkit.Put(t, etcd.Client(), "/dubbo/shop/broken", "{")
-	_, err = r.GetAppMetadata("shop", "broken")
-	assert.ErrorContains(t, err, "/dubbo/shop/broken")
+	testkit.AwaitError(t, "is not metadata", ask("broken"))
 }
 
 // After etcd was away, or emptied, an instance may be there before its

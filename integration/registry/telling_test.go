@@ -65,15 +65,16 @@ func TestChangesOfOneKeyCollapseForASlowListener(t *testing.T) {
 		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.3:20000")))
 		require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.3:20000")))
 	}
-	quick.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	require.True(t, testkit.Eventually(func() bool { // the last change is there, too
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000", "weight", "last")))
+	require.True(t, testkit.Eventually(func() bool { // all that was before is there, too
 		for _, u := range quick.URLs() {
-			if u.GetParam("weight", "") == "20" {
+			if u.GetParam("weight", "") == "last" {
 				return true
 			}
 		}
 		return false
 	}))
+	quick.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
 	close(release)
 	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
 	_, singles := l.Counts()

@@ -37,6 +37,7 @@ func (r *Reconciler) ensureLease(ctx context.Context, client *clientv3.Client) e
 	w.lease, w.noLease, w.granted = granted.ID, false, time.Now()
 	w.verified = verification{at: time.Now()}
 	r.record.granted(granted.ID, granted.TTL)
+	r.leased()
 	logger.Infof("[etcdv3] took lease %x of %d s", granted.ID, granted.TTL)
 	return nil
 }

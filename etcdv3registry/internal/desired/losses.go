@@ -73,9 +73,25 @@ func (r *Reconciler) considerLocked() {
 	})
 }
 
+// leased has merged keys not watched any more: from now on the lease is the occasion to
+// look for them.
+func (r *Reconciler) leased() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.merged.watched {
+		return
+	}
+	r.merged.watched = false
+	for _, e := range r.entries {
+		if e.key.Merge != nil {
+			r.watches.remove(e.key.Name)
+		}
+	}
+}
+
 // unwatchLocked is for a key that is forgotten.
 func (r *Reconciler) unwatchLocked(key Key) {
-	if len(r.partsLocked(key.Name)) > 0 {
+	if key.Merge != nil && len(r.partsLocked(key.Name)) > 0 {
 		return
 	}
 	r.watches.remove(key.Name)
@@ -113,7 +129,7 @@ func (r *Reconciler) noteChangeLocked(e *entry, revision int64, now Content) {
 		e.changed = max(e.changed, revision)
 	case revision > e.revision: // else it has been put again
 		e.synced, e.gone = false, true
-		e.exists = e.key.Merge != nil // then others may have put it again
+		e.exists = now.Exists || e.key.Merge != nil // then others may have put it again
 		r.loseLocked(e)
 		r.signal(r.losses)
 	}

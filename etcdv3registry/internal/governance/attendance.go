@@ -55,8 +55,10 @@ type routed interface {
 }
 
 // attend begins to attend to the directory that a listener is. It is for the moment when
-// the directory is made: nobody else uses its chain yet. It returns nil where it cannot be
-// told whom the directory has: those of several groups are behind one invoker each.
+// the directory is made: nobody calls by its chain yet, and only an override of the
+// configuration center that comes just then would have it used. It returns nil where it
+// cannot be told whom the directory has: those of several groups are behind one invoker
+// each.
 func attend(u *common.URL, l registry.NotifyListener) *Attendance {
 	d, ok := l.(routed)
 	if group := u.GetParam(constant.GroupKey, ""); !ok || strings.ContainsAny(group, "*,") || d.RouterChain() == nil {
@@ -161,19 +163,27 @@ func (a *Attendance) look() {
 	a.looking = nil
 	a.mu.Unlock()
 	missing, all := a.missing()
-	another := a.absent.Look(len(missing), all)
+	another := a.absent.Look(missing, all)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if another && a.trying != nil {
-		a.trying.Stop()
-		a.trying = nil
-	}
-	if len(missing) > 0 && a.trying == nil {
+	switch {
+	case len(missing) == 0:
+		a.stopLocked()
+	case another || a.trying == nil:
 		a.tryLaterLocked()
 	}
 }
 
+func (a *Attendance) stopLocked() {
+	if a.trying != nil {
+		a.trying.Stop()
+		a.trying = nil
+	}
+}
+
+// tryLaterLocked plans to try, instead of what was planned.
 func (a *Attendance) tryLaterLocked() {
+	a.stopLocked()
 	if a.ctx.Err() == nil {
 		a.trying = time.AfterFunc(a.absent.Next(), func() { a.runner.Add(try) })
 	}
@@ -181,16 +191,12 @@ func (a *Attendance) tryLaterLocked() {
 
 // try has the directory told again of those whom it lacks and that can be reached.
 func (a *Attendance) try() {
-	a.mu.Lock()
-	a.trying = nil
-	a.mu.Unlock()
 	missing, all := a.missing()
 	if len(missing) == 0 {
-		a.absent.Look(0, all)
-		return
+		return // a look follows, or was
 	}
-	a.absent.Try(len(missing), all)
-	if ids := invokers.Reachable(a.ctx, missing); len(ids) > 0 && a.ctx.Err() == nil {
+	if ids := invokers.Reachable(a.ctx, a.absent.Try(missing, all)); len(ids) > 0 && a.ctx.Err() == nil {
+		a.absent.Told(ids)
 		a.tellAgain(ids)
 	}
 	a.mu.Lock()

@@ -9,21 +9,11 @@
 package invokers
 
 import (
-	"context"
-	"maps"
-	"math/rand/v2"
-	"net"
-	"slices"
 	"sync"
-	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/cluster/router"
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/protocol/base"
-	"github.com/cenkalti/backoff/v4"
-	"github.com/dubbogo/gost/log/logger"
-
-	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 // Chain is a directory's chain of routers, and remembers what the directory has to
@@ -67,82 +57,9 @@ func (c *Chain) Endpoints() map[Endpoint]bool {
 	return all
 }
 
-// Endpoint is where, and how, a provider is called.
+// Endpoint is where, and how, a provider is called. Of two at one endpoint it cannot be
+// told which of them the directory has.
 type Endpoint struct{ Protocol, Host, Port string }
 
 // EndpointOf is that of a provider.
 func EndpointOf(u *common.URL) Endpoint { return Endpoint{u.Protocol, u.Ip, u.Port} }
-
-// atOnce is how many connections are tried at a time.
-const atOnce = 64
-
-// Reachable returns those IDs of which the endpoint accepts a connection, out of
-// some if there are many. The framework itself would try for seconds, in which
-// nobody is told of anything.
-func Reachable(ctx context.Context, endpoints map[string]Endpoint) []string {
-	ids := slices.Collect(maps.Keys(endpoints))
-	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-	ids = ids[:min(len(ids), atOnce)]
-	var (
-		dialer  = net.Dialer{Timeout: time.Second}
-		dialing sync.WaitGroup
-		mu      sync.Mutex // guards all
-		all     []string
-	)
-	for _, id := range ids {
-		dialing.Go(func() {
-			conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(endpoints[id].Host, endpoints[id].Port))
-			if err != nil {
-				return
-			}
-			_ = conn.Close()
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, id)
-		})
-	}
-	dialing.Wait()
-	return all
-}
-
-// Absent is how many of a service's providers a directory lacks, look after look. It is
-// for one goroutine at a time; Service is to be set.
-type Absent struct {
-	Service string
-
-	lacks    int             // at the last look
-	tries    int             // in a row, at which it lacked somebody
-	schedule backoff.BackOff // of those
-}
-
-// worthALine is after how many tries in a row, the first of them in one or two
-// seconds, the log is told: most of those who are about to stop are gone by then.
-const worthALine = 5
-
-// Look takes in how many of all providers are lacking, and reports whether somebody is
-// who was not before, or nobody any more: then there is another plan.
-func (a *Absent) Look(lacking, all int) (another bool) {
-	another = lacking > a.lacks || lacking == 0 && a.lacks > 0
-	a.lacks = lacking
-	if lacking == 0 && a.tries >= worthALine {
-		logger.Infof("[etcdv3] all %d provider(s) of %s can be called", all, a.Service)
-	}
-	if lacking == 0 {
-		a.tries = 0
-	}
-	if another {
-		a.schedule = retry.Backoff(200*time.Millisecond, 10*time.Second).BackOff()
-	}
-	return another
-}
-
-// Next is in how long those who are lacking are to be tried, after a Look.
-func (a *Absent) Next() time.Duration { return a.schedule.NextBackOff() }
-
-// Try takes in that those who are lacking are tried now.
-func (a *Absent) Try(lacking, all int) {
-	if a.tries++; a.tries == worthALine {
-		logger.Warnf("[etcdv3] %d of %d provider(s) of %s cannot be called: there is no connection to them, or they are about to stop; tried again in the background",
-			lacking, all, a.Service)
-	}
-}

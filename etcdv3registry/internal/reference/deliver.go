@@ -93,11 +93,11 @@ func (s *subscription) check() {
 	case <-s.changed: // this is the look
 	default:
 	}
-	lacks := len(s.known.missing(s.taken.Endpoints()))
-	if s.absent.Look(lacks, s.known.size()) {
+	missing := s.known.missing(s.taken.Endpoints())
+	if s.absent.Look(missing, s.known.size()) {
 		s.retry = nil
 	}
-	if lacks > 0 && s.retry == nil && !s.probing {
+	if len(missing) > 0 && s.retry == nil && !s.probing {
 		s.retry = time.After(s.absent.Next())
 	}
 }
@@ -106,8 +106,7 @@ func (s *subscription) check() {
 func (s *subscription) probe() {
 	has := s.taken.Endpoints()
 	s.known.renew(has)
-	missing := s.known.missing(has)
-	s.absent.Try(len(missing), s.known.size())
+	missing := s.absent.Try(s.known.missing(has), s.known.size())
 	s.probing = true
 	s.trying.Go(func() {
 		select {

@@ -53,11 +53,9 @@ func NewDirectory(u *common.URL, r registry.Registry) (directory.Directory, erro
 		return plain, nil
 	}
 	taken := &invokers.Chain{Chain: inner.RouterChain()}
+	subscription := newSubscription(discovered{d}, r.GetURL(), u.SubURL, inner.RegistryDirectory, taken)
 	inner.SetRouterChain(taken)
-	return &Directory{
-		ServiceDiscoveryRegistryDirectory: inner,
-		subscription:                      newSubscription(discovered{d}, r.GetURL(), u.SubURL, inner.RegistryDirectory, taken),
-	}, nil
+	return &Directory{inner, subscription}, nil
 }
 
 // discoveryOf returns what a registry of the framework discovers services by.

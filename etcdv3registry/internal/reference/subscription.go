@@ -65,6 +65,7 @@ type subscription struct {
 	delivered bool          // a list
 	probing   bool          // it is being tried who can be reached
 	probed    chan []string // receives their IDs
+	due       []string      // those of whom the directory is to be told again
 	absent    invokers.Absent
 	retry     <-chan time.Time // when those who are absent are tried
 }
@@ -186,11 +187,19 @@ func (s *subscription) run() {
 		case <-s.retry:
 			s.retry = nil
 			s.probe()
-		case again = <-s.probed:
+		case ids := <-s.probed:
 			s.probing = false
+			s.absent.Told(ids)
+			s.due = ids
 		case <-s.again:
 			whole = s.delivered
 		case <-s.wake:
+		}
+		if len(s.due) > 0 { // one, as it may take seconds: others are not to wait for all
+			again, s.due = s.due[:1], s.due[1:]
+			if len(s.due) > 0 {
+				delivery.Signal(s.wake)
+			}
 		}
 		heard := s.open()
 		if heard {

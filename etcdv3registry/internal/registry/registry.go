@@ -92,6 +92,7 @@ func (r *Registry) Destroy() {
 	// its cache file.
 	for _, s := range subscriptions {
 		s.Close()
+		s.attendance.Close()
 	}
 	if deaf != nil {
 		deaf()
