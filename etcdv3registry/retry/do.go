@@ -51,6 +51,9 @@ func Ended(ctx context.Context) error {
 
 // Sleep waits for d and reports true, or reports false as soon as ctx ends.
 func Sleep(ctx context.Context, d time.Duration) bool {
+	if err := ctx.Err(); err != nil || d <= 0 {
+		return err == nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

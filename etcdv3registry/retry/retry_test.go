@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -173,6 +175,32 @@ func TestKindsOfErrors(t *testing.T) {
 	assert.False(t, retry.NotLetIn(nil))
 	assert.False(t, retry.TokenRefused(nil))
 	assert.True(t, retry.Denied(fmt.Errorf("watch: %w", errors.New(rpctypes.ErrGRPCPermissionDenied.Error()))))
+}
+
+// It makes no timer, either: in a bubble of synctest Go's race detector breaks down
+// when several goroutines find one due at the same moment.
+func TestNothingToWaitForIsOverAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for range 10_000 {
+					if !retry.Sleep(t.Context(), 0) {
+						t.Error("it has waited")
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		assert.False(t, retry.Sleep(ended, 0))
+		assert.False(t, retry.Sleep(ended, -time.Second))
+		assert.False(t, retry.Sleep(ended, time.Nanosecond))
+	}
 }
 
 func ExampleDo() {

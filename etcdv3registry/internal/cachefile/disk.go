@@ -144,15 +144,16 @@ func (f *File) merge(present map[string]string, damage error) map[string]string 
 }
 
 // adopt takes over what others have saved, except where it changed here.
-func (f *File) adopt(merged map[string]string, saved time.Time) {
+func (f *File) adopt(merged map[string]string, at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	changed := false
 	for key := range f.own {
-		changed = changed || merged[key] != f.entries[key]
+		saved, known := merged[key]
+		changed = changed || !known || saved != f.entries[key]
 		merged[key] = f.entries[key]
 	}
-	f.entries, f.saved, f.damaged = merged, saved, false
+	f.entries, f.saved, f.damaged = merged, at, false
 	f.changed = changed
 }
 

@@ -125,8 +125,13 @@ func (f *File) Close() {
 	}
 }
 
-// Path is where the file is.
-func (f *File) Path() string { return f.path }
+// Path is where the file is; empty: there is none.
+func (f *File) Path() string {
+	if f == nil {
+		return ""
+	}
+	return f.path
+}
 
 // Get returns the URLs of a service as they were last set, by this process or
 // by one before it, and when the file was last saved: how old they may be. A

@@ -56,6 +56,20 @@ func TestAServiceWithoutURLsIsKept(t *testing.T) {
 	require.Empty(t, urls)
 }
 
+// It is set, and read, while the file is being replaced.
+func TestAServiceWithoutURLsThatIsSetDuringASaveIsSavedNext(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	f := Open(path, Config{Delay: time.Hour})
+	f.Get(greeter)
+	merged := f.merge(map[string]string{}, nil)
+	f.Set(greeter, nil)
+	f.Get(greeter)
+	f.adopt(merged, time.Now())
+	f.Close()
+	require.Equal(t, map[string]string{greeter: ""}, inFile(t, path))
+}
+
 func TestValuesThatAreNoURLsAreReturnedAsTheyAre(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -76,6 +90,19 @@ func TestTheCallerMayChangeWhatItSetAndGot(t *testing.T) {
 	got[0] = "changed"
 	got, _, _ = f.Get(greeter)
 	require.Equal(t, []string{"a", "b"}, got)
+}
+
+func TestMethodsOfNilDoNothing(t *testing.T) {
+	t.Parallel()
+	var f *File
+	f.Set(greeter, first)
+	f.SetLater(greeter, nil, func([]string) []string { return first })
+	urls, saved, ok := f.Get(greeter)
+	require.Empty(t, urls)
+	require.Zero(t, saved)
+	require.False(t, ok)
+	require.Empty(t, f.Path())
+	f.Close()
 }
 
 func TestOpeningDoesNotTouchTheDisk(t *testing.T) {

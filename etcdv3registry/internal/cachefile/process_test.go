@@ -53,6 +53,11 @@ func saveMany(args []string) int {
 		f.Set("shared", []string{process, strconv.Itoa(i)})
 		time.Sleep(time.Duration(i%3) * time.Millisecond) // lets the others have the lock
 	}
+	// Close waits for two seconds only, and the others may have the lock whenever it is
+	// tried until they are done.
+	for errors.Is(f.saver.attempt(), errBusy) {
+		time.Sleep(jitter(10 * time.Millisecond))
+	}
 	f.Close()
 	for _, l := range logs.about("WARN", path) {
 		if !strings.Contains(l, "cannot be saved: another process") { // for long: the others never pause

@@ -8,13 +8,14 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
+
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
 
 // kv is the client's view of a server's keys.
@@ -30,12 +31,8 @@ func (e kv) Range(ctx context.Context, r *etcdserverpb.RangeRequest, _ ...grpc.C
 	response, err := e.rangeLocked(r)
 	delay := e.Delay
 	e.mu.Unlock()
-	if err == nil && delay != nil {
-		select {
-		case <-time.After(delay(len(response.Kvs))):
-		case <-ctx.Done():
-			return nil, status.FromContextError(ctx.Err()).Err()
-		}
+	if err == nil && delay != nil && !retry.Sleep(ctx, delay(len(response.Kvs))) {
+		return nil, status.FromContextError(ctx.Err()).Err()
 	}
 	return response, err
 }

@@ -110,7 +110,7 @@ func applicationsOf(l registry.ServiceInstancesChangedListener) ([]string, error
 	switch {
 	case l == nil:
 		return nil, errors.New("there is no listener")
-	case !reflect.ValueOf(l).Comparable():
+	case !canBeCompared(l):
 		return nil, fmt.Errorf("the listener is a %T, which cannot be compared and so not be removed: use a pointer", l)
 	case l.GetServiceNames() == nil || l.GetServiceNames().Empty():
 		return nil, errors.New("the listener names no application")
@@ -124,11 +124,19 @@ func applicationsOf(l registry.ServiceInstancesChangedListener) ([]string, error
 	return names, nil
 }
 
+// canBeCompared reports whether a listener can be the key of a map.
+func canBeCompared(l registry.ServiceInstancesChangedListener) bool {
+	return reflect.ValueOf(l).Comparable()
+}
+
 // RemoveListener ends what AddListener began: once it has returned the listener
 // is not told anything any more, unless it was called from inside an event. It
 // is what Java calls removeServiceInstancesChangedListener; dubbo-go has no such
-// method.
+// method. Of a listener that was not added there is nothing to end.
 func (d *Discovery) RemoveListener(l registry.ServiceInstancesChangedListener) {
+	if l == nil || !canBeCompared(l) { // AddListener has refused it
+		return
+	}
 	d.mu.Lock()
 	known := d.listening[l]
 	if known != nil {

@@ -314,6 +314,19 @@ type unequal struct {
 	_ []string
 }
 
+func TestRemovingAListenerThatWasNotAddedDoesNothing(t *testing.T) {
+	with(t, nil, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
+		f := newFollower("shop")
+		require.NoError(t, d.AddListener(f))
+		for _, other := range []registry.ServiceInstancesChangedListener{nil, newFollower("shop"), unequal{follower: f}} {
+			d.RemoveListener(other)
+		}
+		f.take()
+		put(e, "10.0.0.1")
+		assert.Equal(t, [][]string{{"10.0.0.1"}}, f.take())
+	})
+}
+
 func TestAListenerThatCannotBeToldIsAnErrorThatSaysWhy(t *testing.T) {
 	with(t, nil, func(t *testing.T, e *etcdfake.Etcd, d *Discovery) {
 		require.ErrorContains(t, d.AddListener(nil), "there is no listener")

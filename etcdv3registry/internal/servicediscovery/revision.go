@@ -66,7 +66,7 @@ func (r *revision) run() {
 		answers  = make(chan answer)
 		asked    = map[string]*seen{} // in this round
 		waiting  int                  // for those who have not answered
-		next     = time.After(0)      // when to ask another one; nil: nobody is left
+		next     = dueNow()           // when to ask another one; nil: nobody is left
 		failed   bool                 // and the log was told
 	)
 	for {
@@ -77,7 +77,7 @@ func (r *revision) run() {
 			switch s := r.another(asked); {
 			case s == nil:
 			case waiting == 0:
-				next = time.After(0)
+				next = dueNow()
 			case next == nil:
 				next = time.After(hedge)
 			}
@@ -107,7 +107,7 @@ func (r *revision) run() {
 				r.app.known(r, a.services)
 				return
 			case r.another(asked) != nil:
-				next = time.After(0)
+				next = dueNow()
 			case waiting == 0:
 				if !failed {
 					logger.Warnf("[etcdv3] none of %d instance(s) of %s says what its revision %s serves: asked again in the background, they are not called for it before: %v",
@@ -119,6 +119,14 @@ func (r *revision) run() {
 			}
 		}
 	}
+}
+
+// dueNow has a value already. A timer of no time would do, but in a bubble of synctest
+// Go's race detector breaks down when several goroutines find one due at the same moment.
+func dueNow() <-chan time.Time {
+	due := make(chan time.Time, 1)
+	due <- time.Now()
+	return due
 }
 
 // short is how a revision is shown in the log.
