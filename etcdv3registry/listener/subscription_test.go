@@ -287,3 +287,29 @@ func (l *ending) end() {
 	l.calls++
 	l.Close()
 }
+
+func TestListenerIsToldAgainOfWhatItKnows(t *testing.T) {
+	withHub(t, func(t *testing.T, e *etcdfake.Etcd, h *Hub) {
+		for _, host := range []string{"1", "2", "3"} {
+			e.Put(keyOf(host), "")
+		}
+		s, l := subscribe(h, viewOf())
+		s.Start(time.Second)
+		require.Equal(t, "1 2 3", l.hosts())
+		l.since()
+		clear(l.known)
+		s.TellAgain([]string{"10.0.0.1:20000", "10.0.0.3:20000", "10.0.0.9:20000"})
+		s.TellAgain([]string{"10.0.0.3:20000"})
+		assert.Equal(t, "1 3", l.hosts())
+		assert.Len(t, l.since(), 2, "each once")
+		e.Delete(keyOf("1"))
+		l.hosts()
+		l.since()
+		s.TellAgain([]string{"10.0.0.1:20000"})
+		assert.Empty(t, l.since(), "it is gone")
+		s.Close()
+		s.TellAgain([]string{"10.0.0.3:20000"})
+		assert.Empty(t, l.since())
+		assert.Empty(t, s.again)
+	})
+}

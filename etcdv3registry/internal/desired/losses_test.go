@@ -426,3 +426,17 @@ func TestWhatIsMergedByAProcessWithALeaseIsNotWatched(t *testing.T) {
 		awaitKey(t, e, "k0", ttl, "it is looked for, as the store has changed")
 	})
 }
+
+// A process that starts slowly.
+func TestWhatIsMergedIsNotWatchedAnyMoreWhenThereIsALease(t *testing.T) {
+	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+		requireNone(t, together(t, r, wordsOf(3, "shop")...))
+		time.Sleep(leaseless + watched)
+		require.Equal(t, 3, e.Watches())
+		put(t, r, numbered(1)...)
+		time.Sleep(leaseless + watched)
+		assert.Equal(t, 2, e.Watches(), "of the key and its parent")
+		e.Delete("k0")
+		awaitKey(t, e, "k0", ttl, "it is looked for, as the store has changed")
+	})
+}
