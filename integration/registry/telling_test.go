@@ -46,11 +46,13 @@ func TestChangesOfOneKeyCollapseForASlowListener(t *testing.T) {
 	etcd := etcdtest.Start(t)
 	r := testkit.NewRegistry(t, etcd.Endpoint())
 	l := &testkit.Listener{}
-	entered, release := make(chan struct{}, 1), make(chan struct{})
+	entered, released := make(chan struct{}, 1), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
 	l.OnNotify = func(*registry.ServiceEvent) {
 		select {
 		case entered <- struct{}{}:
-			<-release
+			<-released
 		default:
 		}
 	}
@@ -65,17 +67,17 @@ func TestChangesOfOneKeyCollapseForASlowListener(t *testing.T) {
 		require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.3:20000")))
 		require.NoError(t, r.UnRegister(testkit.Provider("org.a.Greeter", "10.0.0.3:20000")))
 	}
-	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000", "weight", "last")))
+	require.NoError(t, r.Register(testkit.Provider("org.a.Greeter", "10.0.0.2:20000", "weight", "21")))
 	require.True(t, testkit.Eventually(func() bool { // all that was before is there, too
 		for _, u := range quick.URLs() {
-			if u.GetParam("weight", "") == "last" {
+			if u.GetParam("weight", "") == "21" {
 				return true
 			}
 		}
 		return false
 	}))
 	quick.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
-	close(release)
+	release()
 	l.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000")
 	_, singles := l.Counts()
 	assert.Equal(t, []string{"add 10.0.0.1:20000", "add 10.0.0.2:20000"}, singles)
