@@ -67,7 +67,12 @@ func requireWell(t *testing.T, s *scene) {
 	assert.NotZero(t, c.Lease.RemainingSeconds)
 	assert.Equal(t, etcdv3registry.KeysStatus{Wanted: 3, InEtcd: 3}, c.Keys)
 	s.told.RequireAddresses(t, "10.0.0.1:20000", "10.0.0.2:20000", "10.0.0.3:20000")
-	c = s.await("the listener waits for a change, and the members that answer are known", func(c etcdv3registry.ClusterStatus) bool {
+	c = s.await("all mirrors follow, the listener waits for a change, and the members that answer are known", func(c etcdv3registry.ClusterStatus) bool {
+		for _, m := range c.Mirrors {
+			if !m.StaleSince.IsZero() { // their streams come back one after another
+				return false
+			}
+		}
 		for _, l := range c.Listeners {
 			if l.WaitsFor != etcdv3registry.WaitsForChange || l.Told.IsZero() {
 				return false
