@@ -19,7 +19,7 @@ import (
 type Change struct {
 	Key     string
 	Value   []byte // not to be written to
-	Created int64  // the revision in which the key was created; 0: it is left of another store
+	Created int64  // the revision in which the key was created; 0: it is gone, or left of another store
 	Changed int64  // the revision in which it was put last, or was found to be gone
 	Lease   int64  // that it is under; 0: none
 	Deleted bool

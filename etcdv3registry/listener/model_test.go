@@ -4,7 +4,6 @@ package listener
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -13,6 +12,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/historytest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
 )
 
@@ -20,7 +20,7 @@ import (
 // step, and compares what they were told with what there was.
 func FuzzHistory(f *testing.F) {
 	for seed := range uint64(8) {
-		f.Add(randomHistory(seed))
+		f.Add([]byte(historytest.Random(seed, 220)))
 	}
 	f.Fuzz(func(t *testing.T, history []byte) { live(t, history) })
 }
@@ -30,17 +30,8 @@ func TestManyHistories(t *testing.T) {
 		if t.Failed() {
 			return
 		}
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { live(t, randomHistory(seed)) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { live(t, historytest.Random(seed, 220)) })
 	}
-}
-
-func randomHistory(seed uint64) []byte {
-	r := rand.New(rand.NewPCG(seed, 1))
-	history := make([]byte, 20+r.IntN(200))
-	for i := range history {
-		history[i] = byte(r.Uint32())
-	}
-	return history
 }
 
 // live has a world live through a history, and end.
@@ -85,14 +76,7 @@ func newWorld(t *testing.T, history []byte) *world {
 }
 
 // next is the next byte of the history; 0 when it is over.
-func (w *world) next() byte {
-	if len(w.history) == 0 {
-		return 0
-	}
-	b := w.history[0]
-	w.history = w.history[1:]
-	return b
-}
+func (w *world) next() byte { return byte(w.history.Next(256)) }
 
 // choose takes one of n.
 func (w *world) choose(n int) int { return int(w.next()) % n }

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/historytest"
 )
 
 // world is an etcd, and those who read it.
@@ -20,7 +21,7 @@ type world struct {
 	t       *testing.T
 	e       *etcdfake.Etcd
 	h       *Hub
-	history []byte // that is to come
+	history historytest.Script // that is to come
 	traced  []string
 	abrupt  bool // all close while etcd is as it is
 	limit   int  // keys that are mirrored; 0: all

@@ -140,10 +140,7 @@ func (r *Reconciler) settle(b *batch, revision int64) {
 	r.settleParentsLocked(b.present, revision)
 	for _, p := range b.pieces {
 		e := p.entry
-		if e.gone && p.wanted {
-			r.writer.restored++
-		}
-		e.gone = false
+		r.noteRestoredLocked(e, p.wanted)
 		e.synced, e.mayExist, e.exists, e.refused = p.wanted && e.key == p.key, p.wanted, p.wanted, false
 		r.watchLocked(e, p.wanted, revision)
 		if e.inSync() { // else it was changed meanwhile
@@ -152,6 +149,14 @@ func (r *Reconciler) settle(b *batch, revision int64) {
 			r.forgetLocked(e)
 		}
 	}
+}
+
+// noteRestoredLocked notes what has become of an entry that others had changed.
+func (r *Reconciler) noteRestoredLocked(e *entry, there bool) {
+	if e.gone && there {
+		r.writer.restored++
+	}
+	e.gone = false
 }
 
 func (r *Reconciler) settleParentsLocked(parents []string, revision int64) {

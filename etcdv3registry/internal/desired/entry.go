@@ -19,8 +19,8 @@ type entry struct {
 	seen     time.Time // when it was synced last, of a merged one
 	revision int64     // of the last put that etcd confirmed
 	changed  int64     // revision of a change by others that was heard of before its put was confirmed; 0: none
-	gone     bool      // somebody has deleted it, and it was not put again yet
-	losses   int       // deletions by somebody else in a row
+	gone     bool      // others have deleted it, or put something else, and it was not put again yet
+	losses   int       // such changes in a row
 	lostAt   time.Time // the last one
 
 	// partner is written in the same transaction: the key that this one

@@ -327,8 +327,7 @@ func TestEachDeletionThatIsHeardOfIsCounted(t *testing.T) {
 				return renewed()
 			}
 			time.Sleep(ttl)
-			first := next()
-			second := next()
+			first, second := next(), next()
 			time.Sleep(time.Until(second.Add(second.Sub(first) - collecting/2)))
 			e.Requests("LeaseTimeToLive")
 			e.Delete(keys[0].Name, keys[1].Name)
@@ -349,18 +348,18 @@ func TestEachDeletionThatIsHeardOfIsCounted(t *testing.T) {
 			e.Away(false)
 			_ = c.Wait(t.Context())
 		}, 1},
-		"again and again, and it is looked": {func(_ *testing.T, e *etcdfake.Etcd, r *Reconciler) {
+		"again and again, and it is looked": {func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 			for range 12 {
 				e.Delete(keys[0].Name)
-				time.Sleep(collecting)
+				require.Eventually(t, func() bool { return r.Status().InEtcd == 2 }, time.Second, time.Millisecond)
 				r.Resync()
 				require.Eventually(t, func() bool { return r.Status().InEtcd == 3 }, longestLoss+time.Second, time.Millisecond)
 			}
 		}, 12},
-		"and one is refused": {func(_ *testing.T, e *etcdfake.Etcd, _ *Reconciler) {
+		"and one is refused": {func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 			e.Set(func(e *etcdfake.Etcd) { e.Fail = refuse("Txn", keys[2].Name) })
 			e.Delete(keys[1].Name, keys[2].Name)
-			time.Sleep(halfMinute)
+			require.Eventually(t, func() bool { s := r.Status(); return s.RefusedCount == 1 && s.InEtcd == 2 }, halfMinute, time.Millisecond)
 		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -369,7 +368,7 @@ func TestEachDeletionThatIsHeardOfIsCounted(t *testing.T) {
 				put(t, r, keys...)
 				awaitWatches(t, e, len(keys)+1)
 				one.meanwhile(t, e, r)
-				time.Sleep(ttl)
+				time.Sleep(ttl) // for whoever says it twice
 				n := 0
 				lines := log.Lines("by somebody else, and are registered again")
 				for _, line := range lines {
@@ -390,8 +389,7 @@ func TestEachDeletionThatIsHeardOfIsCounted(t *testing.T) {
 func TestWhatIsMergedByAProcessWithoutALeaseIsKept(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		requireNone(t, together(t, r, append(wordsOf(3, "shop"), wordsOf(1, "inn")...)...))
-		time.Sleep(leaseless + watched)
-		assert.Equal(t, 3, e.Watches())
+		awaitWatches(t, e, 3)
 		e.Delete("k0")
 		awaitKey(t, e, "k0", 5*atOnce)
 		e.Put("k1", "of one that did not look what was there")
@@ -406,13 +404,11 @@ func TestWhatIsMergedByAProcessWithoutALeaseIsKept(t *testing.T) {
 
 		for _, w := range []string{"shop", "inn"} {
 			require.NoError(t, wait(t, r.Delete(wordOf(0, w))))
-			time.Sleep(watched)
-			e.Put("k0", "")
-			e.Delete("k0")
 		}
+		awaitWatches(t, e, 2)
+		e.Delete("k0")
 		time.Sleep(watched)
 		assert.NotContains(t, e.Keys(""), "k0", "nobody wants it any more")
-		assert.Equal(t, 2, e.Watches())
 	})
 }
 
@@ -431,11 +427,9 @@ func TestWhatIsMergedByAProcessWithALeaseIsNotWatched(t *testing.T) {
 func TestWhatIsMergedIsNotWatchedAnyMoreWhenThereIsALease(t *testing.T) {
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
 		requireNone(t, together(t, r, wordsOf(3, "shop")...))
-		time.Sleep(leaseless + watched)
-		require.Equal(t, 3, e.Watches())
+		awaitWatches(t, e, 3)
 		put(t, r, numbered(1)...)
-		time.Sleep(leaseless + watched)
-		assert.Equal(t, 2, e.Watches(), "of the key and its parent")
+		awaitWatches(t, e, 2) // of the key and its parent
 		e.Delete("k0")
 		awaitKey(t, e, "k0", ttl, "it is looked for, as the store has changed")
 	})

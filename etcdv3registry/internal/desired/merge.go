@@ -171,10 +171,7 @@ func (r *Reconciler) settleMerges(b *batch, response *clientv3.TxnResponse) {
 			if e.key != p.key {
 				continue // it was changed meanwhile
 			}
-			if e.gone {
-				r.writer.restored++
-			}
-			e.gone = false
+			r.noteRestoredLocked(e, true)
 			e.synced, e.exists, e.refused, e.seen = true, true, false, time.Now()
 			r.watchLocked(e, !gone, response.Header.GetRevision())
 			e.tellLocked(nil)

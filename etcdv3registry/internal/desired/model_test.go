@@ -18,6 +18,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/historytest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/retry"
 )
@@ -29,7 +30,7 @@ type history struct {
 	e *etcdfake.Etcd
 	r *Reconciler
 
-	bytes   []byte
+	script  historytest.Script
 	steps   []string // what happened so far
 	waiting sync.WaitGroup
 	held    chan struct{} // requests wait for it; nil: they do not
@@ -68,14 +69,7 @@ var moments = []time.Duration{0, time.Millisecond, 6 * time.Millisecond, 20 * ti
 	600 * time.Millisecond, 1100 * time.Millisecond, 3500 * time.Millisecond, ttl + time.Second, time.Minute}
 
 // next returns a number below n; 0 at the end.
-func (h *history) next(n int) int {
-	if len(h.bytes) == 0 {
-		return 0
-	}
-	b := h.bytes[0]
-	h.bytes = h.bytes[1:]
-	return int(b) % n
-}
+func (h *history) next(n int) int { return h.script.Next(n) }
 
 func (h *history) key() Key { return universe[h.next(len(universe))] }
 
@@ -364,7 +358,7 @@ func (h *history) differences() (found []string) {
 
 // run has it all happen, and looks what comes of it.
 func (h *history) run() {
-	for len(h.bytes) > 0 {
+	for len(h.script) > 0 {
 		h.step()
 	}
 	h.heal()
@@ -395,7 +389,7 @@ func (h *history) run() {
 	}
 }
 
-func runHistory(t *testing.T, bytes []byte) {
+func runHistory(t *testing.T, script historytest.Script) {
 	var h *history
 	logtest.Record(t)
 	defer func() {
@@ -404,7 +398,7 @@ func runHistory(t *testing.T, bytes []byte) {
 		}
 	}()
 	withReconciler(t, func(t *testing.T, e *etcdfake.Etcd, r *Reconciler) {
-		h = &history{t: t, e: e, r: r, bytes: bytes, wanted: map[string]*want{}, foreign: map[string]bool{}}
+		h = &history{t: t, e: e, r: r, script: script, wanted: map[string]*want{}, foreign: map[string]bool{}}
 		defer h.release()
 		h.run()
 	})
@@ -416,13 +410,6 @@ func FuzzHistory(f *testing.F) {
 
 func TestWhateverHappensEtcdHasWhatIsWantedInTheEnd(t *testing.T) {
 	for seed := range uint64(100) {
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			random := rand.New(rand.NewPCG(seed, 1))
-			bytes := make([]byte, 10+random.IntN(120))
-			for i := range bytes {
-				bytes[i] = byte(random.Uint32())
-			}
-			runHistory(t, bytes)
-		})
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { runHistory(t, historytest.Random(seed, 130)) })
 	}
 }

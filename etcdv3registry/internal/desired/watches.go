@@ -31,9 +31,9 @@ type WatchStream interface {
 
 // watches tell of keys of this process that others change. Each key has a watch of its
 // own, of deletions only where nobody else writes, and all are on one stream: a key that
-// is left alone costs this process a few bytes and etcd 1.3 KiB. etcd's client has two goroutines and
-// 9 KiB for each watch, and when a stream breaks it has one created after another,
-// what consumers follow among them.
+// is left alone costs this process a few bytes and etcd 1.3 KiB. etcd's client has two
+// goroutines and 9 KiB for each watch, and when a stream breaks it has one created after
+// another, what consumers follow among them.
 //
 // What follows a writing is heard of. After a stream broke it is what follows from
 // then on; what was deleted meanwhile has to be looked for.

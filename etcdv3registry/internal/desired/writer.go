@@ -36,7 +36,7 @@ type writer struct {
 	unsure    bool               // lease was not kept alive in time: etcd may have it, or not
 	parents   map[string]int64   // that existed, and at which revision: they are required, not created
 	lost      int                // keys that were not there as they should be, and are being put again; 0: none
-	restored  int                // keys of whose deletion was heard and that are there again, of which nothing was said yet
+	restored  int                // keys of whose change by others was heard and that are there again, of which nothing was said yet
 	noLease   bool               // etcd refuses one, and that was told
 	notLetIn  bool               // etcd refuses this user, and that was told
 	granted   time.Time          // when the last one was

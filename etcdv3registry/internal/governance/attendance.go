@@ -193,7 +193,10 @@ func (a *Attendance) tryLaterLocked() {
 func (a *Attendance) try() {
 	missing, all := a.missing()
 	if len(missing) == 0 {
-		return // a look follows, or was
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.stopLocked()
+		return
 	}
 	if ids := invokers.Reachable(a.ctx, a.absent.Try(missing, all)); len(ids) > 0 && a.ctx.Err() == nil {
 		a.absent.Told(ids)

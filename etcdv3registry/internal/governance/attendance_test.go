@@ -8,9 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dubbo.apache.org/dubbo-go/v3/cluster/router"
+	"dubbo.apache.org/dubbo-go/v3/cluster/router/chain"
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/protocol/base"
@@ -35,13 +37,8 @@ type picky struct {
 	told    int
 }
 
-// noRouters is the end of a chain.
-type noRouters struct{ router.Chain }
-
-func (noRouters) SetInvokers([]base.Invoker) {}
-
 func newPicky(refuses ...string) *picky {
-	p := &picky{chain: noRouters{}, has: map[string]*common.URL{}, refuses: map[string]bool{}}
+	p := &picky{chain: &chain.RouterChain{}, has: map[string]*common.URL{}, refuses: map[string]bool{}}
 	for _, address := range refuses {
 		p.refuses[address] = true
 	}
@@ -49,7 +46,7 @@ func newPicky(refuses ...string) *picky {
 }
 
 func (p *picky) RouterChain() router.Chain         { return p.chain }
-func (p *picky) SetRouterChain(chain router.Chain) { p.chain = chain }
+func (p *picky) SetRouterChain(other router.Chain) { p.chain = other }
 
 func (p *picky) Notify(e *registry.ServiceEvent) {
 	p.mu.Lock()
@@ -179,11 +176,13 @@ func TestWhomTheDirectoryHasEndedByItselfIsToldAgain(t *testing.T) {
 func TestWhoCannotBeReachedOrIsGoneIsNotToldAgain(t *testing.T) {
 	t.Parallel()
 	gone, away := reachable(t), unreachable(t)
-	p := newPicky(gone.Location, away.Location)
-	r := attended(t, p, urltest.Consumer(), gone, away)
-	r.Notify(delivery.Event(remoting.EventTypeDel, gone.Location, gone.Clone()))
-	time.Sleep(3 * settling) // in which it is looked, and tried
-	assert.Equal(t, 1, p.told, "that he is gone")
+	synctest.Test(t, func(t *testing.T) {
+		p := newPicky(gone.Location, away.Location)
+		r := attended(t, p, urltest.Consumer(), gone, away)
+		r.Notify(delivery.Event(remoting.EventTypeDel, gone.Location, gone.Clone()))
+		time.Sleep(time.Minute) // in which it is looked, and tried some times
+		assert.Equal(t, 1, p.told, "that he is gone")
+	})
 }
 
 func TestNobodyIsMissedOfAnotherProtocolOrDisabled(t *testing.T) {
@@ -217,7 +216,28 @@ func TestWhatCannotBeLookedIntoIsNotAttendedTo(t *testing.T) {
 	p := newPicky()
 	_, a = NewReference(urltest.Consumer(), p, false)
 	assert.Nil(t, a, "somebody may be using its chain")
-	assert.Equal(t, noRouters{}, p.chain)
+	assert.IsType(t, &chain.RouterChain{}, p.chain)
+	a.Close()
+}
+
+// Who was missing has gone just when he was to be tried, and another one is missing.
+func TestATryThatFindsNobodyMissingIsFollowedByTheNext(t *testing.T) {
+	t.Parallel()
+	first, second := serving("10.0.0.1:20000"), serving("10.0.0.2:20000")
+	_, a := NewReference(urltest.Consumer(), newPicky(), true)
+	event := func(u *common.URL) *registry.ServiceEvent {
+		return delivery.Event(remoting.EventTypeAdd, u.Location, u)
+	}
+	a.tells(event(first))
+	a.look()
+	require.NotNil(t, a.trying)
+	a.forgets(event(first))
+	a.try()
+	require.Nil(t, a.trying)
+	a.tells(event(second))
+	a.look()
+	assert.NotNil(t, a.trying, "he is tried, too")
+	a.Start(func([]string) {})
 	a.Close()
 }
 
@@ -231,7 +251,8 @@ func TestClosingAnAttendanceEndsWhatItDoes(t *testing.T) {
 	a.Start(func(ids []string) { told <- ids })
 	a.tellsAll([]*registry.ServiceEvent{delivery.Event(remoting.EventTypeAdd, "silent", silent)})
 	a.changed()
-	time.Sleep(settling + 400*time.Millisecond)
+	require.Eventually(t, func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.trying != nil }, 30*time.Second, time.Millisecond)
+	a.runner.Add(try)
 	a.Close()
 	a.changed()
 	assert.Empty(t, told)

@@ -4,7 +4,6 @@ package reference
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/historytest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
 )
 
@@ -25,19 +25,9 @@ import (
 func FuzzHistory(f *testing.F) {
 	ports := portsOf(f)
 	for seed := range uint64(100) {
-		f.Add(script(seed))
+		f.Add([]byte(historytest.Random(seed, 250)))
 	}
 	f.Fuzz(func(t *testing.T, script []byte) { play(t, ports, script) })
-}
-
-// script is that of a seed.
-func script(seed uint64) []byte {
-	random := rand.New(rand.NewPCG(seed, 7))
-	all := make([]byte, 30+random.IntN(250))
-	for i := range all {
-		all[i] = byte(random.UintN(256))
-	}
-	return all
 }
 
 // portsOf are ports that accept connections, and a last one that does not.
@@ -115,7 +105,7 @@ func (o overriding) apply(host string, port int, weight, timeout, tag *string) {
 type history struct {
 	*market
 	ports      []int
-	script     []byte
+	script     historytest.Script
 	references [6]*referring
 	override   overriding
 	strained   bool // something was wrong since it was judged last
@@ -155,14 +145,7 @@ func play(t *testing.T, ports []int, script []byte) {
 	})
 }
 
-func (h *history) next() int {
-	if len(h.script) == 0 {
-		return 0
-	}
-	b := h.script[0]
-	h.script = h.script[1:]
-	return int(b)
-}
+func (h *history) next() int { return h.script.Next(256) }
 
 func (h *history) says(format string, args ...any) {
 	h.lines = append(h.lines, fmt.Sprintf(format, args...))

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"dubbo.apache.org/dubbo-go/v3/cluster/router/chain"
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/protocol/base"
@@ -59,7 +60,7 @@ func (m *market) refer(s service, fixed ...string) *referring {
 	from.SubURL = u
 	plain, err := frameworks.NewRegistryDirectory(from, registered{})
 	require.NoError(m.t, err)
-	r := &referring{market: m, service: s, fixed: fixed, directory: plain.(*frameworks.RegistryDirectory), chain: &invokers.Chain{Chain: noRouters{}}, had: map[string]bool{}}
+	r := &referring{market: m, service: s, fixed: fixed, directory: plain.(*frameworks.RegistryDirectory), chain: &invokers.Chain{Chain: &chain.RouterChain{}}, had: map[string]bool{}}
 	r.directory.SetRouterChain(r.chain)
 	r.subscription = newSubscription(m, from, u, r, r.chain)
 	r.subscription.names.reports = m.reportsOf

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"dubbo.apache.org/dubbo-go/v3/cluster/router"
+	"dubbo.apache.org/dubbo-go/v3/cluster/router/chain"
 	"dubbo.apache.org/dubbo-go/v3/common"
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/metadata/info"
@@ -220,13 +220,8 @@ type fakeDirectory struct {
 	panics  map[string]bool
 }
 
-// noRouters is the end of a chain.
-type noRouters struct{ router.Chain }
-
-func (noRouters) SetInvokers([]base.Invoker) {}
-
 func newDirectory() *fakeDirectory {
-	return &fakeDirectory{chain: &invokers.Chain{Chain: noRouters{}}, has: map[string]*common.URL{}, refuses: map[string]bool{}, buried: map[string]bool{}, panics: map[string]bool{}}
+	return &fakeDirectory{chain: &invokers.Chain{Chain: &chain.RouterChain{}}, has: map[string]*common.URL{}, refuses: map[string]bool{}, buried: map[string]bool{}, panics: map[string]bool{}}
 }
 
 func (d *fakeDirectory) Notify(e *registry.ServiceEvent) {

@@ -10,7 +10,7 @@ import (
 
 	"dubbo.apache.org/dubbo-go/v3/cluster/directory"
 	"dubbo.apache.org/dubbo-go/v3/cluster/router"
-	"dubbo.apache.org/dubbo-go/v3/protocol/base"
+	"dubbo.apache.org/dubbo-go/v3/cluster/router/chain"
 	framework "dubbo.apache.org/dubbo-go/v3/registry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,13 +26,8 @@ type unwilling struct {
 	told  atomic.Int64
 }
 
-// noRouters is the end of a chain.
-type noRouters struct{ router.Chain }
-
-func (noRouters) SetInvokers([]base.Invoker) {}
-
 func (d *unwilling) RouterChain() router.Chain         { return d.chain }
-func (d *unwilling) SetRouterChain(chain router.Chain) { d.chain = chain }
+func (d *unwilling) SetRouterChain(other router.Chain) { d.chain = other }
 
 func (d *unwilling) Notify(*framework.ServiceEvent) {
 	d.told.Add(1)
@@ -72,7 +67,7 @@ func TestADirectoryIsToldAgainOfWhomItLacksUntilItsSubscriptionEnds(t *testing.T
 				u := at("127.0.0.1")
 				u.Port, u.Location = port, listening.Addr().String()
 				require.NoError(t, r.Register(u))
-				d := &unwilling{chain: noRouters{}}
+				d := &unwilling{chain: &chain.RouterChain{}}
 				require.NoError(t, r.LoadSubscribeInstances(urltest.Consumer(), d))
 				require.NoError(t, r.Subscribe(urltest.Consumer(), d))
 				require.Eventually(t, func() bool { return d.told.Load() > 2 }, time.Hour, time.Millisecond)

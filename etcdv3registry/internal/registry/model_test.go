@@ -5,7 +5,6 @@ package registry
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/historytest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/layout"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
 )
@@ -26,19 +26,9 @@ import (
 // they should.
 func FuzzHistory(f *testing.F) {
 	for seed := range uint64(100) {
-		f.Add(script(seed))
+		f.Add([]byte(historytest.Random(seed, 250)))
 	}
 	f.Fuzz(play)
-}
-
-// script is that of a seed.
-func script(seed uint64) []byte {
-	random := rand.New(rand.NewPCG(seed, 11))
-	all := make([]byte, 30+random.IntN(200))
-	for i := range all {
-		all[i] = byte(random.UintN(256))
-	}
-	return all
 }
 
 // entry is a key in etcd, and what it says.
@@ -52,7 +42,7 @@ type history struct {
 	t          *testing.T
 	etcd       *etcdfake.Etcd
 	registry   *Registry
-	script     []byte
+	script     historytest.Script
 	references [4]*referring
 	listens    *collecting // nil: it does not
 	providers  map[string]entry[provider]
@@ -93,14 +83,7 @@ func play(t *testing.T, script []byte) {
 	})
 }
 
-func (h *history) next() int {
-	if len(h.script) == 0 {
-		return 0
-	}
-	b := h.script[0]
-	h.script = h.script[1:]
-	return int(b)
-}
+func (h *history) next() int { return h.script.Next(256) }
 
 func (h *history) says(format string, args ...any) {
 	h.lines = append(h.lines, fmt.Sprintf(format, args...))

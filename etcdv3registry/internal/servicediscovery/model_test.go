@@ -4,7 +4,6 @@ package servicediscovery
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/etcdfake"
+	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/historytest"
 	"github.com/dubbo-go-contrib/registry-etcdv3/etcdv3registry/internal/logtest"
 )
 
@@ -27,7 +27,7 @@ const histories = 120
 // put right, everybody must have been told what etcd has.
 func FuzzHistory(f *testing.F) {
 	for seed := range uint64(histories) {
-		f.Add(randomHistory(seed))
+		f.Add([]byte(historytest.Random(seed, 200)))
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
 		synctest.Test(t, func(t *testing.T) {
@@ -39,22 +39,12 @@ func FuzzHistory(f *testing.F) {
 	})
 }
 
-// randomHistory is an input of FuzzHistory.
-func randomHistory(seed uint64) []byte {
-	random := rand.New(rand.NewPCG(seed, 1))
-	input := make([]byte, 20+random.IntN(180))
-	for i := range input {
-		input[i] = byte(random.Uint32())
-	}
-	return input
-}
-
 // history is one run: an etcd, those who write to it, and those who follow it.
 type history struct {
 	t     *testing.T
 	e     *etcdfake.Etcd
 	log   *logtest.Log
-	input []byte
+	input historytest.Script
 	did   []string // the steps so far, in words
 
 	metadata  *moods
@@ -123,14 +113,7 @@ func (h *history) owner(n int) *Discovery {
 }
 
 // next is the next byte of the input, below a limit; 0 if there is none.
-func (h *history) next(below int) int {
-	if len(h.input) == 0 {
-		return 0
-	}
-	b := h.input[0]
-	h.input = h.input[1:]
-	return int(b) % below
-}
+func (h *history) next(below int) int { return h.input.Next(below) }
 
 // do notes a step in words.
 func (h *history) do(format string, args ...any) {
